@@ -1,0 +1,1 @@
+"""Consumers: a runtime that loses nothing, and one folder per sink."""

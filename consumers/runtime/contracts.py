@@ -1,0 +1,91 @@
+"""The two contracts of a sink, and the record they share.
+
+A sink is a page of code with no Kafka client in it. The runtime fetches, decodes, keeps order, retries, commits and
+reports; a sink only says what a change does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.change import Change
+
+
+class Record(Protocol):
+    """A fetched record; the methods are those of ``confluent_kafka.Message``, so no copy is made of a million of them."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> list[tuple[str, bytes]] | None: ...
+    def timestamp(self) -> tuple[int, int]:
+        """``(timestamp type, milliseconds since the epoch)``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition by an identity that survives nothing it should not: a topic made anew has another ``topic_id``."""
+
+    cluster_id: str
+    topic_id: str
+    topic: str
+    number: int
+
+
+class RecordSink(Protocol):
+    """Acts on single changes: parallel by key, ordered within a key."""
+
+    name: str
+
+    def handle(self, change: Change) -> None:
+        """Make the change's effect durable before returning; must be idempotent by ``change.source`` and ``change.version``.
+
+        Raises:
+            RetryableError: the key is parked and tried again, later records of other keys go on.
+            PoisonError: the record goes to the dead letters with this reason.
+            FatalError: the consumer stops; the position stays.
+        """
+        ...
+
+
+class PartitionWriter(Protocol):
+    """One partition during one assignment of a batch sink; all calls on one thread."""
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take records of this partition, offsets ascending. Buffers are bounded: it may upload to make room."""
+        ...
+
+    def tick(self, now_ms: int) -> None:
+        """Called at least every second: close what is due by time."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything taken durable (graceful stop, revoke)."""
+        ...
+
+    def durable(self) -> int:
+        """The offset that may be committed: the lowest one whose record is not yet durable, else the next one expected."""
+        ...
+
+    def close(self) -> None:
+        """Forget the assignment; without a :meth:`flush` before it, what is not durable is dropped (partition lost)."""
+        ...
+
+
+class BatchSink(Protocol):
+    """Acts on batches; closes them by record content or by time."""
+
+    name: str
+
+    def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
+        """A partition was assigned. ``committed`` is the next offset by Kafka's commit.
+
+        Returns:
+            The offset to read from (a sink with a ledger of its own answers from that) and the writer.
+        """
+        ...

@@ -1,0 +1,63 @@
+"""A change: one record of a table's stream, as an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from schemas.version import Version
+
+Image = Mapping[str, Any]
+"""An item before or after a change, as its Avro record: typed fields by name, the attributes outside the schema under ``extra``."""
+
+
+class Op(StrEnum):
+    """What happened to the item. Consumers treat an op they do not know as an upsert by ``after``."""
+
+    CREATE = "c"
+    UPDATE = "u"
+    DELETE = "d"
+    READ = "r"
+    """A row of a first load or a reload: the item as the scan saw it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a change comes from: the identity that idempotence is built on."""
+
+    table: str
+    region: str
+    """AWS region of the table whose stream was read, from configuration."""
+    stream: str
+    """ARN of the stream; empty for a first load."""
+    shard: str
+    """Shard id; for a first load ``snapshot-<epoch>-<segment>``."""
+    sequence: int
+    """Sequence number of the stream record; 0 for a first load."""
+    ordinal: int
+    """Dense number of the change within its shard, from 0; filtered changes are not counted."""
+    event_id: str
+    """``<shard>:<sequence>``, the same however often the record is read; ``<shard>:<ordinal>`` for a first load."""
+    ttl: bool = False
+    """True when DynamoDB's time-to-live deleted the item."""
+    writing_region: str | None = None
+    """The region that wrote the item, where an item attribute names it (global tables)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one item, in order for its key."""
+
+    op: Op
+    key: Mapping[str, Any]
+    """The item's primary key as DynamoDB JSON: ``{"orderId": {"S": "o-1"}}``."""
+    before: Image | None
+    after: Image | None
+    source: Source
+    version: Version
+    occurred_at_ms: int
+    """When DynamoDB applied it (ApproximateCreationDateTime): whole seconds on AWS, whole minutes on DynamoDB Local."""
+    captured_at_ms: int
+    """When the producer read it."""
