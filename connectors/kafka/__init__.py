@@ -1,0 +1,39 @@
+"""Kafka and MSK: the one factory of clients, and the topics of a feed.
+
+Promises: no client is built elsewhere; producers are idempotent with acks from all; consumers read committed records
+only, never reset an offset and never commit by themselves; keys go to the partition that a Java client would choose.
+"""
+
+from connectors.kafka.clients import (
+    CONNECT_BOUND_S,
+    MAX_RECORD_BYTES,
+    SESSION_TIMEOUT_MS,
+    TRANSACTION_TIMEOUT_MS,
+    GroupProtocol,
+    KafkaClients,
+    error_of,
+)
+from connectors.kafka.settings import Auth, IamAuth, KafkaSettings, NoAuth, ScramAuth, TlsAuth
+from connectors.kafka.topics import TopicChange, TopicPlan, TopicSpec, apply_plan, describe_topics, plan_topics
+
+__all__ = [
+    "CONNECT_BOUND_S",
+    "MAX_RECORD_BYTES",
+    "SESSION_TIMEOUT_MS",
+    "TRANSACTION_TIMEOUT_MS",
+    "Auth",
+    "GroupProtocol",
+    "IamAuth",
+    "KafkaClients",
+    "KafkaSettings",
+    "NoAuth",
+    "ScramAuth",
+    "TlsAuth",
+    "TopicChange",
+    "TopicPlan",
+    "TopicSpec",
+    "apply_plan",
+    "describe_topics",
+    "error_of",
+    "plan_topics",
+]
