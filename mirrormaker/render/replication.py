@@ -1,0 +1,350 @@
+"""What the copy needs in every form, with its reason: the connectors' own keys, and the settings of their clients.
+
+A form (dedicated, Connect, Strimzi …) only decides which prefix each of these gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mirrormaker.entries import Entry
+from mirrormaker.topology import Auth, Cluster, Flow, IamAuth, NoAuth, ScramAuth, TlsAuth
+
+IDENTITY_POLICY = "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"
+BYTE_ARRAY_CONVERTER = "org.apache.kafka.connect.converters.ByteArrayConverter"
+SOURCE_CONNECTOR = "org.apache.kafka.connect.mirror.MirrorSourceConnector"
+CHECKPOINT_CONNECTOR = "org.apache.kafka.connect.mirror.MirrorCheckpointConnector"
+ENV_PROVIDER = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
+FILE_PROVIDER = "org.apache.kafka.common.config.provider.FileConfigProvider"
+
+_BATCH_BYTES = 131_072
+_FETCH_BYTES = 4_194_304
+
+
+def prefixed(prefix: str, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The same entries under a prefix."""
+    return tuple(Entry(prefix + entry.key, entry.value, entry.why) for entry in entries)
+
+
+def policy_entries() -> tuple[Entry, ...]:
+    """How topics are named at the target."""
+    return (
+        Entry(
+            "replication.policy.class",
+            IDENTITY_POLICY,
+            "Topics keep their names. Without it they become eu.orders, and every consumer needs another name in "
+            "another region. "
+            "This policy has no protection against loops, so no flow goes back.",
+        ),
+    )
+
+
+def topic_entries(flow: Flow) -> tuple[Entry, ...]:
+    """What MirrorSourceConnector copies and how."""
+    factor = str(flow.target.replication_factor)
+    return (
+        Entry(
+            "topics",
+            ", ".join(flow.topic_patterns),
+            "Exactly the feeds' topics, as regular expressions (a comma splits the list, also inside one). Without it "
+            "every topic is copied, "
+            "positions and dead letters among them.",
+        ),
+        Entry(
+            "tasks.max",
+            str(flow.tasks_max),
+            "Tasks that share the partitions. Without it one task copies everything. More than there are partitions "
+            "has no use.",
+        ),
+        Entry(
+            "refresh.topics.interval.seconds",
+            str(flow.pace.refresh_topics_interval_s),
+            "How soon a new topic or partition is noticed. Without it: after ten minutes, uncopied until then.",
+        ),
+        Entry(
+            "sync.topic.configs.enabled",
+            "false",
+            "The target's topics have their own retention (24 h from arrival) and LogAppendTime. Without this line "
+            "each sync wipes what is not set at "
+            "the source.",
+        ),
+        Entry(
+            "sync.topic.acls.enabled",
+            "false",
+            "Who may read is decided in each region. Without it literal ACLs are copied, ALL becomes READ, and under "
+            "IAM it only logs errors.",
+        ),
+        Entry(
+            "replication.factor",
+            factor,
+            "Of a topic that MirrorMaker has to create at the target. Without it 2: on MSK one lost broker stops "
+            "writes.",
+        ),
+        Entry(
+            "heartbeats.replication.enabled",
+            "false",
+            "No heartbeats topic is copied: under names that stay, the source's and the target's would be one topic. "
+            "Without it any topic "
+            "named heartbeats is copied as well.",
+        ),
+        *offset_syncs_entries(flow),
+        Entry(
+            "offset-syncs.topic.replication.factor",
+            factor,
+            "Of the topic above. Without it 3, which a cluster of fewer brokers refuses.",
+        ),
+        Entry(
+            "offset.lag.max",
+            "10",
+            "How far a pair of offsets may age before a new one is written. Without it 100: on a slow topic such as "
+            "the control topic group offsets "
+            "seem never to move.",
+        ),
+    )
+
+
+def offset_syncs_entries(flow: Flow) -> tuple[Entry, ...]:
+    """What source and checkpoint connector must have in common to translate offsets."""
+    return (
+        Entry(
+            "offset-syncs.topic.location",
+            "target",
+            f"The offset pairs live in {flow.target.name}, the same for both connectors, so the copy never writes to "
+            f"{flow.source.name}. Without it they "
+            "are written over the long way, by a process that otherwise only reads there.",
+        ),
+    )
+
+
+def checkpoint_entries(flow: Flow) -> tuple[Entry, ...]:
+    """What MirrorCheckpointConnector does with the offsets of consumer groups."""
+    return (
+        Entry(
+            "groups",
+            ", ".join(flow.group_patterns),
+            "The feeds' own groups. Without it the offsets of every group that reads a copied topic are written at "
+            "the target.",
+        ),
+        Entry(
+            "refresh.groups.interval.seconds",
+            str(flow.pace.refresh_groups_interval_s),
+            "How soon a new group is noticed. Without it: after ten minutes, and a failover before then starts at the "
+            "beginning.",
+        ),
+        Entry(
+            "emit.checkpoints.interval.seconds",
+            str(flow.pace.emit_checkpoints_interval_s),
+            "How old translated offsets may be. Without it a minute of records more is read again after a failover.",
+        ),
+        Entry(
+            "sync.group.offsets.enabled",
+            "true",
+            "Translated offsets are committed for groups that are not active at the target, never backwards. Without "
+            "it a group that moves "
+            "there has no offsets at all.",
+        ),
+        Entry(
+            "sync.group.offsets.interval.seconds",
+            str(flow.pace.sync_group_offsets_interval_s),
+            "How often. Without it once a minute.",
+        ),
+        Entry(
+            "checkpoints.topic.replication.factor",
+            str(flow.target.replication_factor),
+            "Of the checkpoints topic. Without it 3, which a cluster of fewer brokers refuses.",
+        ),
+    )
+
+
+def consumer_entries(flow: Flow) -> tuple[Entry, ...]:
+    """Settings of the consumer that reads the source over the long way."""
+    return (
+        Entry(
+            "isolation.level",
+            "read_committed",
+            "Without it records of aborted transactions are copied as good ones, and exactly once is a word.",
+        ),
+        Entry(
+            "max.poll.records",
+            "2000",
+            "A poll is a transaction at the target. Without it 500: four times as many commits when there is much to "
+            "copy.",
+        ),
+        Entry(
+            "max.partition.fetch.bytes",
+            str(max(_FETCH_BYTES, 2 * flow.max_record_bytes)),
+            "What one round trip may bring of one partition. Without it 1 MiB: at 260 ms no partition is caught up "
+            "faster than 4 MB/s.",
+        ),
+        Entry(
+            "receive.buffer.bytes",
+            "-1",
+            "The operating system sizes the TCP window. Without it 64 KiB: at 75 ms less than 1 MB/s on a connection.",
+        ),
+    )
+
+
+def producer_entries(flow: Flow) -> tuple[Entry, ...]:
+    """Settings of the producer that writes the copies at the target."""
+    return (
+        Entry(
+            "transaction.timeout.ms",
+            str(flow.transaction_timeout_ms),
+            "How long a killed task's open transaction holds back read_committed readers. Without it a minute.",
+        ),
+        Entry(
+            "max.request.size",
+            str(flow.max_record_bytes + 65_536),
+            "A change with two images of 400 KiB fits (before compression, with its headers). Without it 1 MiB: one "
+            "larger record fails the task for good. The "
+            "topic's max.message.bytes must allow it as well.",
+        ),
+        Entry(
+            "max.in.flight.requests.per.connection",
+            "5",
+            "Order holds, since exactly once makes the producer idempotent. Without it Connect's 1: each batch waits "
+            "for the last.",
+        ),
+        Entry(
+            "batch.size",
+            str(_BATCH_BYTES),
+            "Fewer, larger requests. Without it 16 KiB: eight times as many when there is much to copy.",
+        ),
+        Entry(
+            "linger.ms",
+            "5",
+            "The wait for a batch to fill, the same in every Kafka version. Without it 0 before 4.0: a request for "
+            "every record.",
+        ),
+        Entry(
+            "compression.type",
+            "lz4",
+            "Copies are stored compressed at the target. Without it they are stored plain: two to four times the disk.",
+        ),
+        Entry("send.buffer.bytes", "-1", "The operating system sizes the TCP window. Without it 128 KiB."),
+    )
+
+
+def connection_entries(cluster: Cluster) -> tuple[Entry, ...]:
+    """How clients reach a cluster and prove who they are."""
+    where = Entry(
+        "bootstrap.servers", cluster.bootstrap_servers, f"Where {cluster.name} answers. Without it nothing starts."
+    )
+    return (where, *auth_entries(cluster.auth))
+
+
+def auth_entries(auth: Auth) -> tuple[Entry, ...]:
+    """Java client settings of one way to prove who one is."""
+    match auth:
+        case NoAuth():
+            return (
+                Entry(
+                    "security.protocol",
+                    "PLAINTEXT",
+                    "No encryption: for brokers on one machine only. The default, said aloud.",
+                ),
+            )
+        case TlsAuth():
+            return _tls_entries(auth)
+        case ScramAuth():
+            return _scram_entries(auth)
+        case IamAuth():
+            return _iam_entries(auth)
+
+
+def config_providers(flow: Flow) -> tuple[str, ...]:
+    """Names of the config providers that the flow's secrets come from (``env``, ``file``)."""
+    names = {
+        reference[2:].split(":", 1)[0]
+        for auth in (flow.source.auth, flow.target.auth)
+        if isinstance(auth, ScramAuth)
+        for reference in (auth.username_reference, auth.password_reference)
+    }
+    return tuple(sorted(names))
+
+
+def provider_entries(flow: Flow) -> tuple[Entry, ...]:
+    """The declarations of those providers."""
+    names = config_providers(flow)
+    if not names:
+        return ()
+    classes = {"env": ENV_PROVIDER, "file": FILE_PROVIDER}
+    listed = Entry(
+        "config.providers",
+        ", ".join(names),
+        "Where ${provider:...} values come from. Without it they are taken literally.",
+    )
+    return (
+        listed,
+        *(
+            Entry(
+                f"config.providers.{name}.class",
+                classes[name],
+                f"What ${{{name}:...}} means. Without it nothing starts.",
+            )
+            for name in names
+            if name in classes
+        ),
+    )
+
+
+def _tls_entries(auth: TlsAuth) -> tuple[Entry, ...]:
+    entries = [Entry("security.protocol", "SSL", "Encrypted. Without it the broker's TLS port closes the connection.")]
+    if auth.truststore_location:
+        entries += [
+            Entry("ssl.truststore.type", "PEM", "The file below is PEM. Without it Java expects its own format."),
+            Entry(
+                "ssl.truststore.location",
+                auth.truststore_location,
+                "Whom to trust. Without it only public authorities are trusted.",
+            ),
+        ]
+    if auth.keystore_location:
+        entries += [
+            Entry("ssl.keystore.type", "PEM", "The file below is PEM. Without it Java expects its own format."),
+            Entry(
+                "ssl.keystore.location",
+                auth.keystore_location,
+                "The client's certificate and key. Without it the broker refuses the client.",
+            ),
+        ]
+    return tuple(entries)
+
+
+def _scram_entries(auth: ScramAuth) -> tuple[Entry, ...]:
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+    return (
+        Entry(
+            "security.protocol",
+            "SASL_SSL",
+            "Encrypted, with a login. Without it the password is refused or goes in clear.",
+        ),
+        Entry("sasl.mechanism", "SCRAM-SHA-512", "What MSK offers. Without it Java tries Kerberos."),
+        Entry(
+            "sasl.jaas.config",
+            f'{login} username="{auth.username_reference}" password="{auth.password_reference}";',
+            "The login, by config provider. Without it there is none; written in clear it would leak with this file.",
+        ),
+    )
+
+
+def _iam_entries(auth: IamAuth) -> tuple[Entry, ...]:
+    role = f' awsRoleArn="{auth.role_arn}"' if auth.role_arn else ""
+    return (
+        Entry("security.protocol", "SASL_SSL", "IAM login runs inside TLS. Without it the port closes the connection."),
+        Entry(
+            "sasl.mechanism",
+            "AWS_MSK_IAM",
+            "MSK's IAM login. Without it Java tries Kerberos. Needs aws-msk-iam-auth on the class path.",
+        ),
+        Entry(
+            "sasl.jaas.config",
+            f"software.amazon.msk.auth.iam.IAMLoginModule required{role};",
+            "The login module. Without it there is no login.",
+        ),
+        Entry(
+            "sasl.client.callback.handler.class",
+            "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+            "Signs the login with the machine's AWS credentials. Without it the login fails.",
+        ),
+    )
