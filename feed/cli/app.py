@@ -1,0 +1,31 @@
+"""All commands under one name."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from feed.cli import config, topics
+from feed.cli.errors import report
+from schemas.errors import FeedError
+
+app = typer.Typer(
+    name="feed",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="The change feed: every change of a DynamoDB table, exactly once, in order for its key, in three regions.",
+    epilog="Begin with: feed demo --seconds 20",
+)
+app.add_typer(config.app, name="config")
+app.add_typer(topics.app, name="topics")
+
+
+def main() -> None:
+    """Entry point of the ``feed`` script."""
+    try:
+        app()
+    except FeedError as error:
+        sys.exit(report(error, Console(stderr=True)))

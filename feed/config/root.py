@@ -1,0 +1,61 @@
+"""``feed.yaml`` as a whole, and the rules that hold between its sections."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from feed.config.models import (
+    MirrorSettings,
+    Name,
+    RegionSettings,
+    SchemaSettings,
+    TableSettings,
+    TelemetrySettings,
+    TopicSettings,
+)
+from schemas.settings import Settings
+
+
+class FeedConfig(Settings):
+    """A whole ``feed.yaml``."""
+
+    feed: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,60}$")]
+    """The feed's name: its topic, and the prefix of its other topics, groups and transactional ids."""
+    table: TableSettings
+    """The table that is read."""
+    topic: TopicSettings = TopicSettings()
+    """The topic of changes."""
+    regions: Annotated[dict[Name, RegionSettings], Field(min_length=1)]
+    """Regions by a short name of your own (``eu``, ``us``, ``ap``)."""
+    mirrors: tuple[MirrorSettings, ...] = ()
+    """Flows of MirrorMaker 2, each from the table's region."""
+    schemas: SchemaSettings = SchemaSettings()
+    """How events are written."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Where each process serves its metrics and health."""
+
+    @model_validator(mode="after")
+    def _regions_exist(self) -> FeedConfig:
+        known = ", ".join(sorted(self.regions))
+        if self.table.region not in self.regions:
+            raise ValueError(f"table.region {self.table.region!r} is not one of regions ({known})")
+        for number, mirror in enumerate(self.mirrors):
+            if mirror.target not in self.regions:
+                raise ValueError(f"mirrors[{number}].target {mirror.target!r} is not one of regions ({known})")
+            if mirror.target == self.table.region:
+                raise ValueError(f"mirrors[{number}].target {mirror.target!r} is the table's own region")
+        targets = [mirror.target for mirror in self.mirrors]
+        if len(set(targets)) != len(targets):
+            raise ValueError("mirrors: a target is named twice; its copy would hold everything twice")
+        return self
+
+    @property
+    def source(self) -> RegionSettings:
+        """The region whose stream is read."""
+        return self.regions[self.table.region]
+
+    def has_topic(self, region: str) -> bool:
+        """Whether the feed's topic exists in ``region``: at the source, and where a mirror copies it to."""
+        return region == self.table.region or any(mirror.target == region for mirror in self.mirrors)

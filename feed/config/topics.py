@@ -1,0 +1,51 @@
+"""Which topics a feed needs in a region, with every setting that a promise rests on."""
+
+from __future__ import annotations
+
+from connectors.kafka import TopicSpec
+from feed.config.root import FeedConfig
+
+HOUR_MS = 3_600_000
+SOURCE_RETENTION_HOURS = 168
+TARGET_RETENTION_HOURS = 24
+DEAD_LETTER_RETENTION_MS = 90 * 24 * HOUR_MS
+
+
+def topic_specs(config: FeedConfig, region: str) -> tuple[TopicSpec, ...]:
+    """The feed's topics in ``region``: changes and control everywhere, positions and dead letters at the source."""
+    if not config.has_topic(region):
+        return ()
+    settings = config.regions[region]
+    at_source = region == config.table.region
+    shared = {
+        "min.insync.replicas": str(settings.min_insync_replicas),
+        "max.message.bytes": str(config.topic.max_message_bytes),
+        # a copy that arrives after a long outage counts its retention from arrival, or it would be deleted at once
+        "message.timestamp.type": "CreateTime" if at_source else "LogAppendTime",
+        "cleanup.policy": "delete",
+    }
+    retention_hours = settings.retention_hours or (SOURCE_RETENTION_HOURS if at_source else TARGET_RETENTION_HOURS)
+
+    def spec(name: str, partitions: int, **own: str) -> TopicSpec:
+        config_of = shared | {key.replace("_", "."): value for key, value in own.items()}
+        return TopicSpec(name, partitions, settings.replication_factor, config_of)
+
+    specs = [
+        spec(config.feed, config.topic.partitions, retention_ms=str(retention_hours * HOUR_MS)),
+        # a few records for each shard; the lineage of shards must stay provable for as long as the archive lives
+        spec(f"{config.feed}.control", 1, retention_ms="-1"),
+    ]
+    if at_source:
+        specs += [
+            spec(
+                f"{config.feed}.positions",
+                config.topic.slots,
+                cleanup_policy="compact",
+                # the active segment is never compacted, and a take-over reads it to its end: keep it small
+                segment_bytes=str(16 * 1024 * 1024),
+                segment_ms=str(10 * 60 * 1000),
+                min_cleanable_dirty_ratio="0.1",
+            ),
+            spec(f"{config.feed}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS)),
+        ]
+    return tuple(specs)

@@ -1,0 +1,43 @@
+"""Metrics, health and readiness on one port."""
+
+from __future__ import annotations
+
+import itertools
+import urllib.error
+import urllib.request
+
+from connectors.telemetry import LATENCY_BUCKETS_S, Telemetry
+
+
+def status_of(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_health_is_red_while_any_check_is_and_says_why() -> None:
+    """One red check makes /healthz 503 with its reason; clearing it makes it green again."""
+    telemetry = Telemetry("test")
+    port = telemetry.serve()
+    try:
+        assert status_of(port, "/healthz")[0] == 200
+        assert status_of(port, "/readyz")[0] == 503, "nothing said yet is not ready"
+        telemetry.readiness.set("assignment", ok=True)
+        telemetry.health.set("partition-3", ok=False, reason="stalled for 70 s")
+        assert status_of(port, "/readyz")[0] == 200
+        assert status_of(port, "/healthz") == (503, "RED partition-3 stalled for 70 s\n")
+        telemetry.health.clear("partition-3")
+        assert status_of(port, "/healthz")[0] == 200
+        assert 'feed_up{process="test"} 1.0' in status_of(port, "/metrics")[1]
+        assert status_of(port, "/other")[0] == 404
+    finally:
+        telemetry.close()
+
+
+def test_buckets_cover_the_budget_finely() -> None:
+    """From 5 ms past a minute, each at most 15 % (and rounding) above the last."""
+    assert LATENCY_BUCKETS_S[0] == 0.005
+    assert LATENCY_BUCKETS_S[-1] > 60
+    assert all(b / a < 1.16 for a, b in itertools.pairwise(LATENCY_BUCKETS_S))
