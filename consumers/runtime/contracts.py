@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from confluent_kafka import KafkaError
 
 from schemas.change import Change
 
@@ -25,6 +27,12 @@ class Record(Protocol):
     def timestamp(self) -> tuple[int, int]:
         """``(timestamp type, milliseconds since the epoch)``."""
         ...
+
+
+class Fetched(Record, Protocol):
+    """What a client hands out: a record, or the news that one cannot be had."""
+
+    def error(self) -> KafkaError | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +61,36 @@ class RecordSink(Protocol):
         ...
 
 
+@runtime_checkable
+class SelectiveSink(Protocol):
+    """A record sink that must never see some records, whoever wires it (replayed ones, for a sink that tells customers)."""
+
+    def passes_over(self, record: Record) -> str | None:
+        """Why this record is passed over and counted, undecoded; None when it is to be handled."""
+        ...
+
+
 class PartitionWriter(Protocol):
     """One partition during one assignment of a batch sink; all calls on one thread."""
 
     def add(self, records: Sequence[Record]) -> None:
-        """Take records of this partition, offsets ascending. Buffers are bounded: it may upload to make room."""
+        """Take records of this partition, offsets ascending. Buffers are bounded: it may upload to make room.
+
+        Raises:
+            RetryableError: the partition pauses; after a back-off the same records are given again. So take nothing
+                before raising, or pass over what is already taken (an offset below the next one expected).
+            PoisonError: one of the records can never work. They are given again one by one (what is already taken is
+                passed over, as above); the one that raises on its own goes to the dead letters, and is not given again.
+            FatalError: the consumer stops; the position stays.
+        """
         ...
 
     def tick(self, now_ms: int) -> None:
-        """Called at least every second: close what is due by time."""
+        """Called at least every second: close what is due by time. Retryable and fatal errors as in :meth:`add`."""
         ...
 
     def flush(self) -> None:
-        """Make everything taken durable (graceful stop, revoke)."""
+        """Make everything taken durable (graceful stop, revoke). A retryable error gives up: :meth:`durable` decides."""
         ...
 
     def durable(self) -> int:
@@ -83,9 +108,15 @@ class BatchSink(Protocol):
     name: str
 
     def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
-        """A partition was assigned. ``committed`` is the next offset by Kafka's commit.
+        """A partition was assigned. ``committed`` is the next offset by Kafka's commit (the earliest one of a new group).
+
+        Called on the loop's thread before the partition is fetched, never inside a callback of the client.
 
         Returns:
             The offset to read from (a sink with a ledger of its own answers from that) and the writer.
+
+        Raises:
+            RetryableError: tried again after a back-off while the partition stays assigned.
+            FatalError: the consumer stops; the position stays.
         """
         ...
