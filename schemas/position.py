@@ -10,8 +10,8 @@ shard id       :class:`Position`     the owner of the shard's slot, in the trans
 ``@slot``      :class:`SlotRecord`   the owner of the slot: what epoch it publishes under, what listing it has seen
 =============  ====================  ==============================================================================
 
-Values are JSON, so that a person with a console consumer can read them. Sequence numbers are text in it: they have up to
-40 digits, and JSON numbers are doubles to most readers.
+Values are JSON, so that a person with a console consumer can read them. Sequence numbers are text in it: they have up
+to 40 digits, and JSON numbers are doubles to most readers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Position:
     ordinal: int = -1
     """Ordinal of the last change published; -1 before the first."""
     parent: str = ""
-    """The parent that must be terminal before this shard is read; empty when there is none or it lay before the baseline."""
+    """The parent that must be terminal before this shard is read; empty: there is none, or it lay before the baseline."""
     epoch: int = 1
     """The epoch under which the shard last published."""
     start: str = ""

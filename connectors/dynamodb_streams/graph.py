@@ -1,0 +1,75 @@
+"""The shards of a stream as values: listings, and what they prove.
+
+A shard is *unlisted* when two complete listings, a minimum time apart, both lack it. One listing proves nothing (the
+service is eventually consistent, and pages are read one after the other), and a partial one never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+FORGET_AFTER_MS = 72 * 3_600_000
+"""How long an absent shard is remembered: longer than the 48 h after which its position may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard as DescribeStream lists it."""
+
+    id: str
+    parent: str = ""
+    closed: bool = False
+    """Whether the listing shows an end. A hint only: "open" parents with children exist, and have a real end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one pass over DescribeStream found."""
+
+    stream: str
+    shards: Mapping[str, Shard]
+    complete: bool
+    """False when a page failed, or for an answer about some shards only: what is absent proves nothing then."""
+    at_ms: int
+    """When the pass began: a shard that is absent was not there at this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """All listings of one stream so far, folded."""
+
+    stream: str
+    shards: Mapping[str, Shard] = field(default_factory=dict)
+    """Shards listed last, with those that later partial listings added."""
+    absent_since_ms: Mapping[str, int] = field(default_factory=dict)
+    """Time of the first complete listing that lacked a shard listed before."""
+    first_complete_ms: int | None = None
+    last_complete_ms: int | None = None
+
+    def unlisted(self, shard: str, apart_ms: int) -> bool:
+        """Whether two complete listings at least ``apart_ms`` apart lack the shard."""
+        if shard in self.shards or self.first_complete_ms is None or self.last_complete_ms is None:
+            return False
+        since = self.absent_since_ms.get(shard, self.first_complete_ms)
+        return self.last_complete_ms - since >= apart_ms
+
+
+def observe(before: Sightings, listing: Listing) -> Sightings:
+    """The sightings after one more listing of the same stream."""
+    if not listing.complete:
+        shards = {**before.shards, **listing.shards}
+        absent = {shard: at for shard, at in before.absent_since_ms.items() if shard not in listing.shards}
+        return Sightings(before.stream, shards, absent, before.first_complete_ms, before.last_complete_ms)
+    absent = {shard: listing.at_ms for shard in before.shards if shard not in listing.shards}
+    for shard, at in before.absent_since_ms.items():
+        if shard not in listing.shards and listing.at_ms - at < FORGET_AFTER_MS:
+            absent[shard] = at
+    first = listing.at_ms if before.first_complete_ms is None else before.first_complete_ms
+    return Sightings(before.stream, listing.shards, absent, first, listing.at_ms)
+
+
+def absent_parents(shards: Iterable[Shard]) -> tuple[str, ...]:
+    """Parents that are named but not listed, sorted."""
+    listed = {shard.id: shard for shard in shards}
+    return tuple(sorted({shard.parent for shard in listed.values()} - listed.keys() - {""}))
