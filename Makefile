@@ -22,3 +22,8 @@ fix: ## let ruff repair and format
 .PHONY: unit
 unit: ## fast tests, nothing outside Python
 	$(UV_RUN) pytest tests/unit -q
+
+.PHONY: docs
+docs: ## write what is generated in docs/
+	$(UV_RUN) python -m feed.config docs/configuration.md
+	$(UV_RUN) python docs/pictures/draw.py

@@ -1,0 +1,1 @@
+"""Run: the long-running processes of a feed, wired from the configuration."""
