@@ -23,7 +23,7 @@ def test_every_setting_has_a_meaning() -> None:
 
 def test_only_what_stands_between_the_markers_is_written() -> None:
     """The prose around the tables is kept."""
-    written = with_tables(f"before\n{BEGIN}\nold\n{END}\nafter")
+    written = with_tables(f"before\n{BEGIN}\nWRITTEN-BEFORE\n{END}\nafter")
     assert written.startswith("before\n")
     assert written.endswith("\nafter")
-    assert "old" not in written
+    assert "WRITTEN-BEFORE" not in written
