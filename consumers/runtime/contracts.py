@@ -16,14 +16,32 @@ from schemas.change import Change
 
 
 class Record(Protocol):
-    """A fetched record; the methods are those of ``confluent_kafka.Message``, so no copy is made of a million of them."""
+    """A fetched record. The methods are those of ``confluent_kafka.Message``: no copy is made of a million of them."""
 
-    def topic(self) -> str: ...
-    def partition(self) -> int: ...
-    def offset(self) -> int: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
-    def headers(self) -> list[tuple[str, bytes]] | None: ...
+    def topic(self) -> str:
+        """The topic it was fetched from."""
+        ...
+
+    def partition(self) -> int:
+        """The partition's number."""
+        ...
+
+    def offset(self) -> int:
+        """Its place in the partition; transaction markers leave holes between records."""
+        ...
+
+    def key(self) -> bytes | None:
+        """The canonical bytes of the item's key."""
+        ...
+
+    def value(self) -> bytes | None:
+        """The encoded change; None is a tombstone."""
+        ...
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        """CloudEvents headers, see :mod:`schemas.headers`."""
+        ...
+
     def timestamp(self) -> tuple[int, int]:
         """``(timestamp type, milliseconds since the epoch)``."""
         ...
@@ -32,7 +50,9 @@ class Record(Protocol):
 class Fetched(Record, Protocol):
     """What a client hands out: a record, or the news that one cannot be had."""
 
-    def error(self) -> KafkaError | None: ...
+    def error(self) -> KafkaError | None:
+        """Why there is no record here; None when there is one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,7 @@ class RecordSink(Protocol):
     name: str
 
     def handle(self, change: Change) -> None:
-        """Make the change's effect durable before returning; must be idempotent by ``change.source`` and ``change.version``.
+        """Make the change's effect durable before returning; idempotent by ``change.source`` and ``change.version``.
 
         Raises:
             RetryableError: the key is parked and tried again, later records of other keys go on.
@@ -63,7 +83,7 @@ class RecordSink(Protocol):
 
 @runtime_checkable
 class SelectiveSink(Protocol):
-    """A record sink that must never see some records, whoever wires it (replayed ones, for a sink that tells customers)."""
+    """A record sink that must never see some records, whoever wires it (replays, for a sink that tells customers)."""
 
     def passes_over(self, record: Record) -> str | None:
         """Why this record is passed over and counted, undecoded; None when it is to be handled."""
@@ -90,11 +110,11 @@ class PartitionWriter(Protocol):
         ...
 
     def flush(self) -> None:
-        """Make everything taken durable (graceful stop, revoke). A retryable error gives up: :meth:`durable` decides."""
+        """Make all that was taken durable (graceful stop, revoke). After a retryable error :meth:`durable` decides."""
         ...
 
     def durable(self) -> int:
-        """The offset that may be committed: the lowest one whose record is not yet durable, else the next one expected."""
+        """The offset that may be committed: the lowest whose record is not yet durable, else the next one expected."""
         ...
 
     def close(self) -> None:
@@ -108,7 +128,7 @@ class BatchSink(Protocol):
     name: str
 
     def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
-        """A partition was assigned. ``committed`` is the next offset by Kafka's commit (the earliest one of a new group).
+        """A partition was assigned; ``committed`` is the next offset by Kafka's commit (the earliest of a new group).
 
         Called on the loop's thread before the partition is fetched, never inside a callback of the client.
 

@@ -1,0 +1,63 @@
+"""What every consumer can be told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.settings import Settings
+
+Milliseconds = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RuntimeSettings(Settings):
+    """How a consumer fetches, retries, commits and judges itself. Every bound of the runtime is here."""
+
+    protocol: Literal["classic", "consumer"] = "classic"
+    """Group protocol: ``classic`` (a dead member is noticed after ``session_timeout_ms``) or ``consumer`` (KIP-848, by the broker's own time-out)."""
+    session_timeout_ms: Milliseconds = 10_000
+    """How long a classic group waits for a silent member before others take its partitions."""
+    static_member_id: str | None = None
+    """Name of this member for static membership: a restart within the session keeps its partitions. Unique per process."""
+    fetch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Most records taken from the client at once."""
+    poll_interval_ms: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """Longest wait for records before timers (retries, ticks, commits) are looked at."""
+    in_flight: Annotated[int, Field(ge=1, le=256)] = 1
+    """Records handled at the same time, each of another key; 1 handles them in line, on the loop's own thread. Record sinks only."""
+    commit_interval_ms: Milliseconds = 1_000
+    """How often progress is committed; after a crash at most this much is seen again."""
+    revoke_budget_ms: Milliseconds = 5_000
+    """How long work in flight may take to finish when partitions are taken away or the process stops."""
+    startup_budget_ms: Milliseconds = 30_000
+    """How long the topic and the cluster may take to answer at the start."""
+    assignment_bound_ms: Milliseconds = 10_000
+    """How long one look-up of offsets may take when partitions are assigned; it is tried again after a back-off."""
+    retry_base_ms: Milliseconds = 100
+    """First back-off of a parked key or a batch that failed; it doubles."""
+    retry_cap_ms: Milliseconds = 30_000
+    """Longest back-off; tries never end."""
+    outage_after: Count = 16
+    """This many retryable failures in a row, with no success between, count as an outage: then only parked keys are tried, new records wait."""
+    max_held_records: Count = 5_000
+    """Records of one partition in memory, not yet done, before it pauses (it goes on at half)."""
+    max_held_bytes: Count = 16 * 1024 * 1024
+    """Bytes of one partition in memory, not yet done, before it pauses."""
+    max_parked_keys: Count = 500
+    """Keys of one partition whose effect keeps failing before it pauses."""
+    max_uncommitted_span: Count = 50_000
+    """Offsets of one partition that would be read again after a crash before it pauses."""
+    poison_window_ms: Milliseconds = 60_000
+    """Window over which the share of poison is taken."""
+    poison_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """More poison than this share of a window's records stops the consumer."""
+    poison_at_least: Count = 20
+    """Fewer poison records than this in a window never stop it."""
+    dead_letter_bound_ms: Milliseconds = 10_000
+    """How long a dead letter may take to be acknowledged; then its key is parked and tried again."""
+    sample_interval_ms: Milliseconds = 5_000
+    """How often lag and progress are measured."""
+    stall_after_ms: Milliseconds = 60_000
+    """A partition with lag and no commit for so long makes health red. Above the longest time a batch stays open."""
