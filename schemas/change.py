@@ -22,6 +22,14 @@ class Op(StrEnum):
     READ = "r"
     """A row of a first load or a reload: the item as the scan saw it."""
 
+    @classmethod
+    def read(cls, text: str) -> Op:
+        """The op that ``text`` names; one that this version does not know is an upsert by ``after``: UPDATE."""
+        return _OPS.get(text, cls.UPDATE)
+
+
+_OPS = {op.value: op for op in Op}
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -9,11 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
+from typing import Any
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from schemas import bundled
+from schemas.compose import for_python
+from schemas.errors import PoisonError
+from schemas.framing import SingleObject, id_of, prefix_of, split, unknown_schema
 
 
 class ControlKind(StrEnum):
     """What a control event says."""
 
+    UNKNOWN = "unknown"
+    """A kind that this version does not know; readers ignore it."""
     SHARD_START = "shard-start"
     """The first position of a shard is written; ``parent`` names its parent, or is empty when it has none or it lay before the baseline."""
     SHARD_END = "shard-end"
@@ -45,3 +56,70 @@ class ControlEvent:
     to_sequence: int | None = None
     certain: bool = True
     reason: str = ""
+
+
+def encode_control(event: ControlEvent) -> bytes:
+    """The value of a record of the control topic: Avro single-object, schema ``control`` of the package."""
+    out = BytesIO()
+    out.write(_PREFIX)
+    schemaless_writer(
+        out,
+        _PARSED,
+        {
+            "kind": event.kind.value.replace("-", "_"),
+            "feed": event.feed,
+            "at": event.at_ms,
+            "stream": event.stream,
+            "shard": event.shard,
+            "parent": event.parent,
+            "epoch": event.epoch,
+            "slot": event.slot,
+            "ordinal": event.ordinal,
+            "sequence": None if event.sequence is None else str(event.sequence),
+            "toSequence": None if event.to_sequence is None else str(event.to_sequence),
+            "certain": event.certain,
+            "reason": event.reason,
+        },
+    )
+    return out.getvalue()
+
+
+def decode_control(value: bytes) -> ControlEvent:
+    """The inverse of :func:`encode_control`.
+
+    Raises:
+        PoisonError: the value is no control event.
+        FatalError: a newer version wrote it with a schema that is not known here.
+    """
+    schema_id, body = split(value)
+    if schema_id != _ID:
+        raise unknown_schema(schema_id)
+    try:
+        record: Any = schemaless_reader(BytesIO(body), _PARSED)
+        sequence, to_sequence = record["sequence"], record["toSequence"]
+        return ControlEvent(
+            kind=_KINDS[record["kind"]],
+            feed=record["feed"],
+            at_ms=record["at"],
+            stream=record["stream"],
+            shard=record["shard"],
+            parent=record["parent"],
+            epoch=record["epoch"],
+            slot=record["slot"],
+            ordinal=record["ordinal"],
+            sequence=None if sequence is None else int(sequence),
+            to_sequence=None if to_sequence is None else int(to_sequence),
+            certain=record["certain"],
+            reason=record["reason"],
+        )
+    except (EOFError, ValueError, LookupError, TypeError) as error:
+        raise PoisonError(
+            f"the value is no control event: {error!r}", hint="something else wrote to the control topic", path="value"
+        ) from error
+
+
+_SCHEMA = bundled.load("control")
+_PARSED = parse_schema(for_python(_SCHEMA), named_schemas={})
+_PREFIX = prefix_of(SingleObject(), _SCHEMA)
+_ID = id_of(SingleObject(), _SCHEMA)
+_KINDS = {kind.value.replace("-", "_"): kind for kind in ControlKind}

@@ -1,0 +1,199 @@
+"""The codec of one feed: changes to values on the topic and back, items to images and back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from io import BytesIO
+from typing import Any
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from schemas.attributes import Attribute
+from schemas.change import Change, Image
+from schemas.compose import change_schema, for_python
+from schemas.errors import PoisonError
+from schemas.events import change_shape
+from schemas.framing import (
+    Framing,
+    NoOtherSchemas,
+    SchemaId,
+    SingleObject,
+    WriterSchemas,
+    id_of,
+    prefix_of,
+    split,
+    unknown_schema,
+)
+from schemas.images import image_converter
+
+_UNREADABLE = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+)
+"""What fastavro raises on bytes that are not the schema's."""
+
+
+class Depth(Enum):
+    """How much of a value a reader needs. What is left out is not even parsed: the images are the last fields."""
+
+    ENVELOPE = 6
+    """Op, key, version, source and times; no images."""
+    AFTER = 7
+    """The envelope and the image after the change."""
+    FULL = 8
+    """Everything."""
+
+
+class ChangeCodec:
+    """Encodes and decodes the changes of one table. Safe to share between threads once made."""
+
+    def __init__(self, image: Mapping[str, Any], *, framing: Framing, writers: WriterSchemas) -> None:
+        self.schema = change_schema(image)
+        """The Avro schema of the changes, as registries and other readers want it."""
+        self.framing = framing
+        python_schema = for_python(self.schema)
+        self._writers = writers
+        self._prefix = prefix_of(framing, self.schema)
+        self._parsed = _parse(python_schema)
+        self._by_depth = {depth: _parse(_cut(python_schema, depth)) for depth in Depth}
+        self._to_record, self._from_record = change_shape(image)
+        self._read_image, self._write_image = image_converter(image)
+        self._readers: dict[tuple[SchemaId, Depth], Callable[[BytesIO], Any]] = {}
+        for own in (id_of(SingleObject(), self.schema), id_of(framing, self.schema)):
+            for depth in Depth:
+                self._readers[own, depth] = _plain_reader(self._by_depth[depth])
+
+    @classmethod
+    def for_image(
+        cls, avsc: Mapping[str, Any], framing: Framing | None = None, writers: WriterSchemas | None = None
+    ) -> ChangeCodec:
+        """The codec for a table, by the schema of its images.
+
+        Args:
+            avsc: the image schema, for example ``schemas.bundled.load("order")``.
+            framing: how values are written; reading takes every framing. Default: Avro single-object.
+            writers: where the schemas of other writers (older, newer, other framings) are found. Default: nowhere.
+
+        Raises:
+            ConfigError: the schema cannot be an image's.
+        """
+        return cls(avsc, framing=framing or SingleObject(), writers=writers or NoOtherSchemas())
+
+    def encode(self, change: Change) -> bytes:
+        """The value of a change's record.
+
+        Raises:
+            PoisonError: its key or an image is not the schema's.
+        """
+        out = BytesIO()
+        out.write(self._prefix)
+        try:
+            schemaless_writer(out, self._parsed, self._to_record(change))
+        except PoisonError:
+            raise
+        except _UNREADABLE as error:
+            raise PoisonError(
+                f"the change does not fit its schema: {error!r}",
+                hint="images come from image_from_dynamodb; one made by hand must have every field",
+                path="value",
+            ) from error
+        return out.getvalue()
+
+    def decode(self, value: bytes, depth: Depth = Depth.FULL) -> Change:
+        """The change that a value holds, in any framing.
+
+        Raises:
+            PoisonError: it can never be read.
+            FatalError: it names a schema that is not known here.
+            RetryableError: the registry that knows the schema does not answer.
+        """
+        schema_id, body = split(value)
+        read = self._readers.get((schema_id, depth)) or self._resolving_reader(schema_id, depth)
+        source = BytesIO(body)
+        try:
+            record = read(source)
+            change = self._from_record(record)
+        except _UNREADABLE as error:
+            raise PoisonError(
+                f"the value is not what its schema says: {error!r}",
+                hint="the record was cut or overwritten; look at it in the dead letters",
+                path="value",
+            ) from error
+        if depth is Depth.FULL and source.read(1):
+            raise PoisonError(
+                "the value goes on behind its last field", hint="look at the record in the dead letters", path="value"
+            )
+        return change
+
+    def decode_batch(self, values: Iterable[bytes], depth: Depth = Depth.FULL) -> list[Change | PoisonError]:
+        """:meth:`decode` for many values: a poison value gives its error in its place, the others go on."""
+        results: list[Change | PoisonError] = []
+        for value in values:
+            try:
+                results.append(self.decode(value, depth))
+            except PoisonError as error:
+                results.append(error)
+        return results
+
+    def image_from_dynamodb(self, attributes: Mapping[str, Attribute]) -> Image:
+        """An item in DynamoDB JSON (binary as base64 text or as bytes) as an image.
+
+        Raises:
+            PoisonError: an attribute is missing, malformed or of another type; ``path`` names it (``lines[2].price``).
+        """
+        try:
+            return self._read_image(attributes)
+        except PoisonError as error:
+            error.path = error.path.removeprefix(".")
+            raise
+
+    def image_to_dynamodb(self, image: Image) -> dict[str, Attribute]:
+        """The item of an image, in DynamoDB JSON (binary as base64 text; :func:`schemas.attributes.with_bytes` for boto3)."""
+        return self._write_image(image)
+
+    def _resolving_reader(self, schema_id: SchemaId, depth: Depth) -> Callable[[BytesIO], Any]:
+        """The reader for another writer's schema, made once and kept; how many there can be the registry bounds."""
+        writer = self._writers.find(schema_id)
+        if writer is None:
+            raise unknown_schema(schema_id)
+        wanted = self._by_depth[depth]
+        written = _parse(
+            _cut_before(for_python(writer), {field["name"] for field in self.schema["fields"][depth.value :]})
+        )
+        reader = _plain_reader(written) if written == wanted else _two_schema_reader(written, wanted)
+        self._readers[schema_id, depth] = reader
+        return reader
+
+
+def _parse(schema: dict[str, Any]) -> Any:
+    return parse_schema(schema, named_schemas={}, expand=False)
+
+
+def _cut(schema: dict[str, Any], depth: Depth) -> dict[str, Any]:
+    return schema | {"fields": schema["fields"][: depth.value]}
+
+
+def _cut_before(schema: dict[str, Any], unread: set[str]) -> dict[str, Any]:
+    """The schema up to the first field from which on nothing is read."""
+    fields = schema["fields"]
+    end = len(fields)
+    while end and fields[end - 1]["name"] in unread:
+        end -= 1
+    return schema | {"fields": fields[:end]}
+
+
+def _plain_reader(schema: Any) -> Callable[[BytesIO], Any]:
+    return lambda source: schemaless_reader(source, schema)
+
+
+def _two_schema_reader(written: Any, wanted: Any) -> Callable[[BytesIO], Any]:
+    return lambda source: schemaless_reader(source, written, wanted)
