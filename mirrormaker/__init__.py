@@ -1,9 +1,27 @@
 """MirrorMaker 2: configurations that people can deploy, a doctor for anyone's file, and a copy that is audited.
 
-Public: the values of ``topology`` and ``render_dedicated`` (one flow → its complete ``mm2.properties``).
+Public: the values of ``topology``; ``render_dedicated`` (one flow → its complete ``mm2.properties``) and ``render``
+    (any
+form, with its guarantee and the policies it needs).
 """
 
-from mirrormaker.render import render_dedicated
+from mirrormaker.render import Delivery, Deployment, Form, Rendered, StrimziDeployment, render, render_dedicated
 from mirrormaker.topology import LOCAL_PACE, Cluster, Flow, IamAuth, NoAuth, Pace, ScramAuth, TlsAuth
 
-__all__ = ["LOCAL_PACE", "Cluster", "Flow", "IamAuth", "NoAuth", "Pace", "ScramAuth", "TlsAuth", "render_dedicated"]
+__all__ = [
+    "LOCAL_PACE",
+    "Cluster",
+    "Delivery",
+    "Deployment",
+    "Flow",
+    "Form",
+    "IamAuth",
+    "NoAuth",
+    "Pace",
+    "Rendered",
+    "ScramAuth",
+    "StrimziDeployment",
+    "TlsAuth",
+    "render",
+    "render_dedicated",
+]

@@ -34,21 +34,22 @@ class TlsAuth:
 
 @dataclass(frozen=True)
 class ScramAuth:
-    """SASL/SCRAM-SHA-512 over TLS. The two references are config-provider expressions, never the secret itself.
+    """SASL/SCRAM-SHA-512 over TLS. The password is a config-provider expression, never the secret itself.
 
-    Example: ``ScramAuth("${env:EU_USER}", "${env:EU_PASSWORD}")``.
+    Example: ``ScramAuth("mirror", "${env:EU_PASSWORD}")``. Strimzi takes it from a Kubernetes secret instead.
     """
 
-    username_reference: str
+    username: str
     password_reference: str
 
     def __post_init__(self) -> None:
-        for reference in (self.username_reference, self.password_reference):
-            if not re.fullmatch(r"\$\{[a-z]+:[^}]+\}", reference):
-                raise ConfigError(
-                    "A SCRAM user name or password is given in clear.",
-                    hint="Give a config-provider expression such as ${env:EU_PASSWORD}.",
-                )
+        if not re.fullmatch(r"\$\{[a-z]+:[^}]+\}", self.password_reference):
+            raise ConfigError(
+                "A SCRAM password is given in clear.",
+                hint="Give a config-provider expression such as ${env:EU_PASSWORD}.",
+            )
+        if '"' in self.username or "\\" in self.username:
+            raise ConfigError("A SCRAM user name has a quote or a backslash.", hint="JAAS could not read it back.")
 
 
 @dataclass(frozen=True)

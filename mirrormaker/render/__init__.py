@@ -1,5 +1,17 @@
 """Topology → complete configuration files, in each form that people deploy. Pure: values in, text out."""
 
 from mirrormaker.render.dedicated import render_dedicated
+from mirrormaker.render.forms import GUARANTEES, Delivery, Deployment, Form, Guarantee, Rendered, render
+from mirrormaker.render.strimzi import StrimziDeployment
 
-__all__ = ["render_dedicated"]
+__all__ = [
+    "GUARANTEES",
+    "Delivery",
+    "Deployment",
+    "Form",
+    "Guarantee",
+    "Rendered",
+    "StrimziDeployment",
+    "render",
+    "render_dedicated",
+]

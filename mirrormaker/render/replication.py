@@ -255,10 +255,9 @@ def auth_entries(auth: Auth) -> tuple[Entry, ...]:
 def config_providers(flow: Flow) -> tuple[str, ...]:
     """Names of the config providers that the flow's secrets come from (``env``, ``file``)."""
     names = {
-        reference[2:].split(":", 1)[0]
+        auth.password_reference[2:].split(":", 1)[0]
         for auth in (flow.source.auth, flow.target.auth)
         if isinstance(auth, ScramAuth)
-        for reference in (auth.username_reference, auth.password_reference)
     }
     return tuple(sorted(names))
 
@@ -322,7 +321,7 @@ def _scram_entries(auth: ScramAuth) -> tuple[Entry, ...]:
         Entry("sasl.mechanism", "SCRAM-SHA-512", "What MSK offers. Without it Java tries Kerberos."),
         Entry(
             "sasl.jaas.config",
-            f'{login} username="{auth.username_reference}" password="{auth.password_reference}";',
+            f'{login} username="{auth.username}" password="{auth.password_reference}";',
             "The login, by config provider. Without it there is none; written in clear it would leak with this file.",
         ),
     )
