@@ -1,0 +1,97 @@
+"""The chain in the bucket: finding its head, and making it longer by one segment, whoever else tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+
+from connectors.s3 import ObjectStore, PutOutcome
+from consumers.audit.segments import Link, agree, build, first_of, folder_of, metadata_of, name_of, read
+from consumers.columns.builder import rows_after
+from consumers.runtime.contracts import Partition
+from schemas.errors import FatalError, RetryableError
+
+LOOK_BACK_OFFSETS: Final = (1 << 14, 1 << 20, 1 << 26)
+"""How far below the committed offset a head is looked for before the whole chain is listed: the head holds the last
+record before it, so the first step nearly always finds it, in one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStore:
+    """One partition's chain in the bucket."""
+
+    store: ObjectStore
+    prefix: str
+    partition: Partition
+
+    @property
+    def folder(self) -> str:
+        """The chain's folder."""
+        return folder_of(self.prefix, self.partition)
+
+    def find_head(self, committed: int) -> Link | None:
+        """The last segment of the chain, None when there is none.
+
+        Args:
+            committed: the offset that Kafka has committed; only makes the search short.
+        """
+        for back in (*LOOK_BACK_OFFSETS, committed):
+            after = name_of(self.folder, committed - back) if back < committed else ""
+            firsts = [first_of(entry.key) for entry in self.store.list(self.folder, start_after=after)]
+            found = [first for first in firsts if first is not None]
+            if found:
+                return self._read(max(found))
+            if not after:
+                return None
+        return None
+
+    def extend(self, head: Link | None, records: pa.Table, retain_until: datetime) -> Link:
+        """Store ``records`` after ``head`` and give the new head. Runs in any thread, and again after any error.
+
+        A name that is taken means that these records are stored already, by this writer before its answer got lost or
+        by another that owned the partition: what that segment holds is skipped, and the rest continues after it.
+
+        Raises:
+            FatalError: the bucket holds other records under these offsets, or another chain.
+            RetryableError: S3 is away.
+        """
+        while records.num_rows:
+            body, link = build(self.partition, head, records)
+            name = name_of(self.folder, link.first)
+            metadata = metadata_of(link, head, records.num_rows)
+            if self.store.put_create_only(name, body, metadata, retain_until=retain_until) is PutOutcome.CREATED:
+                return link
+            head = self._adopt(name, head, records)
+            records = rows_after(records, head.last)
+        assert head is not None  # noqa: S101 - an empty table is never given, so a segment was adopted
+        return head
+
+    def _adopt(self, name: str, head: Link | None, records: pa.Table) -> Link:
+        stored = self.store.get(name)
+        if stored is None:
+            raise RetryableError(
+                f"{self.store.url(name)} exists and cannot be read", hint="a delete marker was set while it was written"
+            )
+        theirs, previous, _ = read(stored)
+        if not agree(records, stored):
+            raise FatalError(
+                f"{self.store.url(name)} holds other events than offset {theirs.first} of the topic: "
+                "the topic was made anew, or another feed writes here",
+                hint="give the new topic's audit log a bucket or prefix of its own; the old log stays as it is",
+            )
+        if previous != head:
+            raise FatalError(
+                f"{self.store.url(name)} continues another chain than the one found when the partition was assigned",
+                hint="run `feed audit verify` before anything else is written",
+            )
+        return theirs
+
+    def _read(self, first: int) -> Link:
+        name = name_of(self.folder, first)
+        stored = self.store.get(name)
+        if stored is None:
+            raise RetryableError(f"{self.store.url(name)} is listed and cannot be read", hint="it is tried again")
+        return read(stored)[0]

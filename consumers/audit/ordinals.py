@@ -1,0 +1,123 @@
+"""Which ordinals of which shards were seen: the proof that nothing is missing, over all partitions together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PAGE: Final = 1 << 16
+"""Ordinals of one page of counts: pages come into being where ordinals are, so a wild number costs one page."""
+
+
+class OrdinalLedger:
+    """Counts each ordinal of each shard, in one byte: a day at 400 changes a second takes 35 MB."""
+
+    def __init__(self) -> None:
+        self._shards: dict[str, dict[int, bytearray]] = {}
+
+    def mark(self, table: pa.Table) -> None:
+        """Count the rows of a table with columns ``shard`` and ``ordinal``; rows without them are not changes."""
+        rows = table.select(["shard", "ordinal"]).drop_null()
+        for shard in pc.unique(rows.column("shard")).to_pylist():
+            mine = rows.filter(pc.equal(rows.column("shard"), pa.scalar(shard, pa.string()))).column("ordinal")
+            for chunk in mine.chunks:
+                self.add(str(shard), _integers(chunk))
+
+    def add(self, shard: str, ordinals: Iterable[int]) -> None:
+        """Count ordinals of one shard."""
+        pages = self._shards.setdefault(shard, {})
+        for ordinal in ordinals:
+            page = pages.get(ordinal >> 16)
+            if page is None:
+                page = pages[ordinal >> 16] = bytearray(PAGE)
+            within = ordinal & 0xFFFF
+            if page[within] < 255:
+                page[within] += 1
+
+    def missing(self, first: Mapping[str, int] | None = None) -> dict[str, list[tuple[int, int]]]:
+        """Ranges of ordinals (both ends included) not seen below the highest seen, by shard.
+
+        Args:
+            first: the first ordinal to expect, by shard; 0 where it is not given.
+        """
+        found = {
+            shard: _holes(pages, (first or {}).get(shard, 0), self._highest(pages))
+            for shard, pages in self._shards.items()
+        }
+        return {shard: holes for shard, holes in found.items() if holes}
+
+    def repeated(self) -> dict[str, list[int]]:
+        """Ordinals seen more than once, by shard."""
+        found = {
+            shard: [
+                number * PAGE + within
+                for number, page in sorted(pages.items())
+                if max(page) > 1
+                for within, count in enumerate(page)
+                if count > 1
+            ]
+            for shard, pages in self._shards.items()
+        }
+        return {shard: ordinals for shard, ordinals in found.items() if ordinals}
+
+    def lowest(self) -> dict[str, int]:
+        """The lowest ordinal seen, by shard."""
+        return {
+            shard: (number := min(pages)) * PAGE + next(n for n, count in enumerate(pages[number]) if count)
+            for shard, pages in self._shards.items()
+            if pages
+        }
+
+    def highest(self) -> dict[str, int]:
+        """The highest ordinal seen, by shard."""
+        return {shard: self._highest(pages) for shard, pages in self._shards.items() if pages}
+
+    def total(self) -> int:
+        """How many different changes were seen."""
+        return sum(PAGE - page.count(0) for pages in self._shards.values() for page in pages.values())
+
+    @staticmethod
+    def _highest(pages: Mapping[int, bytearray]) -> int:
+        if not pages:
+            return -1
+        number = max(pages)
+        return number * PAGE + len(pages[number].rstrip(b"\0")) - 1
+
+
+def _holes(pages: Mapping[int, bytearray], start: int, end: int) -> list[tuple[int, int]]:
+    """Ranges without a count from ``start`` to ``end``, found by the speed of ``bytes.find``, not row by row."""
+    holes: list[tuple[int, int]] = []
+    at = start
+    while at <= end:
+        page = pages.get(at >> 16)
+        within = page.find(0, at & 0xFFFF) if page is not None else at & 0xFFFF
+        if within < 0:
+            at = ((at >> 16) + 1) * PAGE
+            continue
+        first = (at & ~0xFFFF) + within
+        if first > end:
+            break
+        at = _next_counted(pages, first, end)
+        holes.append((first, at - 1))
+    return holes
+
+
+def _next_counted(pages: Mapping[int, bytearray], at: int, end: int) -> int:
+    """The first ordinal from ``at`` on that has a count; ``end`` is known to have one."""
+    for number in sorted(number for number in pages if number >= at >> 16):
+        skipped = at & 0xFFFF if number == at >> 16 else 0
+        rest = bytes(pages[number][skipped:])
+        leading = len(rest) - len(rest.lstrip(b"\0"))
+        if leading < len(rest):
+            return number * PAGE + skipped + leading
+    return end
+
+
+def _integers(column: pa.Array[Any]) -> memoryview:
+    """The values of an int64 column without nulls, without a Python object for each until it is looked at."""
+    data = column.buffers()[1]
+    assert data is not None  # noqa: S101 - a column of numbers has a data buffer
+    return memoryview(data).cast("q")[column.offset : column.offset + len(column)]

@@ -1,0 +1,22 @@
+"""Raw records as columns: the one file format of the audit log and the archive.
+
+Promises: key, value, headers, offset and timestamp come back byte for byte and in order; what a search needs (event id,
+shard, ordinal, op) stands in columns of its own, so that DuckDB, Athena and a verifier read it without opening a value.
+"""
+
+from consumers.columns.builder import RecordColumns
+from consumers.columns.files import FORMAT, FileFacts, read_facts, read_records, read_table, write_file
+from consumers.columns.stored import SCHEMA, StoredRecord, records_of
+
+__all__ = [
+    "FORMAT",
+    "SCHEMA",
+    "FileFacts",
+    "RecordColumns",
+    "StoredRecord",
+    "read_facts",
+    "read_records",
+    "read_table",
+    "records_of",
+    "write_file",
+]
