@@ -1,7 +1,8 @@
 """DynamoDB's attribute values as JSON: ``{"S": "text"}``, ``{"N": "12.5"}``, ``{"B": "base64"}``, sets, lists and maps.
 
-Inside this project an attribute is DynamoDB JSON with binary as base64 text, as the service sends it. boto3 wants and gives
-``bytes`` there: :func:`with_bytes` goes to boto3; from boto3 nothing is needed, since everything here also takes ``bytes``.
+Inside this project an attribute is DynamoDB JSON with binary as base64 text, as the service sends it. boto3 wants and
+gives ``bytes`` there: :func:`with_bytes` goes to boto3; from boto3 nothing is needed, since everything here takes
+``bytes`` as well.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def to_text(attribute: Attribute) -> str:
         PoisonError: it is malformed.
     """
     check(attribute)
-    return orjson.dumps(attribute, default=_binary_text).decode()
+    return orjson.dumps(attribute, default=_base64_of).decode()
 
 
 def from_text(text: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def binary(value: Any) -> bytes:
             raise malformed(f"binary is not base64: {error}") from error
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    return _boto3_binary(value)
+    raise malformed(f"B holds {type(value).__name__}")
 
 
 def base64_text(value: bytes) -> str:
@@ -115,16 +116,11 @@ def _check_binary(value: Any, _: int) -> None:
 
 def _check_flag(value: Any, _: int) -> None:
     if not isinstance(value, bool):
-        raise malformed("BOOL holds neither true nor false")
-
-
-def _check_null(value: Any, _: int) -> None:
-    if not isinstance(value, bool):
-        raise malformed("NULL holds neither true nor false")
+        raise malformed("BOOL or NULL holds neither true nor false")
 
 
 def _check_list(value: Any, depth: int) -> None:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list):
         raise malformed("L holds no list")
     for index, element in enumerate(value):
         try:
@@ -145,7 +141,7 @@ def _check_map(value: Any, depth: int) -> None:
 
 def _check_set_of(check_element: Callable[[Any, int], None], tag: str) -> Callable[[Any, int], None]:
     def check_set(value: Any, depth: int) -> None:
-        if not isinstance(value, list | tuple | set | frozenset):
+        if not isinstance(value, list):
             raise malformed(f"{tag} holds no list")
         for element in value:
             check_element(element, depth)
@@ -158,7 +154,7 @@ _CHECKS: dict[str, Callable[[Any, int], None]] = {
     "N": _check_number,
     "B": _check_binary,
     "BOOL": _check_flag,
-    "NULL": _check_null,
+    "NULL": _check_flag,
     "L": _check_list,
     "M": _check_map,
     "SS": _check_set_of(_check_text, "SS"),
@@ -185,16 +181,6 @@ def _with_bytes(attribute: Attribute) -> Attribute:
     return attribute
 
 
-def _binary_text(value: Any) -> Any:
-    """Orjson's hook for what is not JSON: bytes as base64, a set as a list."""
-    if isinstance(value, set | frozenset):
-        return sorted(value)
+def _base64_of(value: Any) -> str:
+    """The hook of orjson for what is not JSON: boto3's bytes."""
     return base64_text(binary(value))
-
-
-def _boto3_binary(value: Any) -> bytes:
-    """boto3's resource API wraps binary in ``boto3.dynamodb.types.Binary``, which gives its bytes by ``bytes()``."""
-    try:
-        return memoryview(value).tobytes() if not hasattr(value, "value") else bytes(value.value)
-    except TypeError as error:
-        raise malformed(f"B holds {type(value).__name__}") from error

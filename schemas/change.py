@@ -10,7 +10,12 @@ from typing import Any
 from schemas.version import Version
 
 Image = Mapping[str, Any]
-"""An item before or after a change, as its Avro record: typed fields by name, the attributes outside the schema under ``extra``."""
+"""An item before or after a change as its Avro record: typed fields by name, other attributes under ``extra``.
+
+Text and enums are ``str``, whole numbers and times ``int`` (times in milliseconds since the epoch), other numbers
+:class:`decimal.Decimal`, binary ``bytes``, lists ``list``, maps and records ``dict``; ``extra`` maps the name of an
+attribute to its DynamoDB JSON as text.
+"""
 
 
 class Op(StrEnum):

@@ -157,7 +157,7 @@ class ChangeCodec:
             raise
 
     def image_to_dynamodb(self, image: Image) -> dict[str, Attribute]:
-        """The item of an image, in DynamoDB JSON (binary as base64 text; :func:`schemas.attributes.with_bytes` for boto3)."""
+        """The item of an image, in DynamoDB JSON; :func:`schemas.attributes.with_bytes` makes it what boto3 wants."""
         return self._write_image(image)
 
     def _resolving_reader(self, schema_id: SchemaId, depth: Depth) -> Callable[[BytesIO], Any]:

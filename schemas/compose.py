@@ -1,7 +1,8 @@
 """From a table's image schema to the schema of its changes: ``order.avsc`` in, the Avro record on the wire out.
 
-The envelope is ``avro/change.avsc`` with two holes, ``changefeed.Key`` and ``changefeed.Image``. The image goes into the
-second as it is; the first becomes a record of the image's key fields, which the image names in its property ``key``.
+The envelope is ``avro/change.avsc`` with two holes, ``changefeed.Key`` and ``changefeed.Image``. The image goes into
+the second as it is; the first becomes a record of the image's key fields, which the image names in its property
+``key``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from schemas import bundled
 from schemas.errors import ConfigError
 
 _LOGICAL_TYPES_OF_PYTHON = {"decimal"}
-"""Logical types that fastavro turns into Python values here; times stay integers in milliseconds, so they are stripped."""
+"""Logical types that fastavro turns into Python values; times are stripped, so that they stay integers."""
 
 
 def change_schema(image: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a table's changes, named after its image: ``changefeed.orders.Order`` → ``changefeed.orders.OrderChange``.
+    """The schema of a table's changes, named after its image: ``orders.Order`` → ``orders.OrderChange``.
 
     Raises:
         ConfigError: the image schema has no name, or its property ``key`` does not name one or two of its fields.
@@ -55,7 +56,7 @@ def key_fields(image: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(names, list) or not 1 <= len(names) <= 2 or not all(name in fields for name in names):
         raise ConfigError(
             f"the image schema {image_name(image)} does not say which of its fields are the key",
-            hint='give the record a property "key" with the partition key\'s field and, if there is one, the sort key\'s: ["orderId"]',
+            hint="give the record a property \"key\": the partition key's field, then the sort key's if any",
         )
     return tuple(fields[name] for name in names)
 

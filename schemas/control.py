@@ -1,4 +1,4 @@
-"""Control events: what a feed says about itself, on ``<feed>.control``, in the same transactions as the changes it is about.
+"""Control events: what a feed says about itself, on ``<feed>.control``, in the transactions of the changes.
 
 With the ordinals that every change carries, they let anyone prove in any region or store that all was delivered once:
 a shard's ordinals are 0 … ``last_ordinal`` of its ``shard-end`` (less the refused ones), and the ``parent`` of its
@@ -26,7 +26,7 @@ class ControlKind(StrEnum):
     UNKNOWN = "unknown"
     """A kind that this version does not know; readers ignore it."""
     SHARD_START = "shard-start"
-    """The first position of a shard is written; ``parent`` names its parent, or is empty when it has none or it lay before the baseline."""
+    """The first position of a shard is written; ``parent`` is empty when it has none, or it lay before the baseline."""
     SHARD_END = "shard-end"
     """The shard is finished; ``ordinal`` is its last one, -1 when it had no change."""
     REFUSED = "refused"

@@ -8,7 +8,8 @@ Confluent               ``00``, id (4, big-endian)                              
 AWS Glue                ``03``, ``00`` plain or ``05`` zlib, version id (16, UUID)  the registry's version id
 ======================  ==========================================================  ============================
 
-The first byte tells them apart, so a topic may hold all three at once (a feed that changes its framing needs no migration).
+The first byte tells them apart, so a topic may hold all three at once: a feed that changes its framing needs no
+migration.
 Sources: Avro 1.12 specification, "Single-object encoding"; Confluent "Wire format"; awslabs/aws-glue-schema-registry,
 ``GlueSchemaRegistryWrapper`` and ``AWSSchemaRegistryConstants``.
 """
@@ -34,7 +35,7 @@ _GLUE_PLAIN = 0x00
 _GLUE_ZLIB = 0x05
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
-"""What a zlib-packed value may unpack to: far above two DynamoDB items of 400 KB, far below what a hostile value could claim."""
+"""What a zlib-packed value may unpack to: far above two items of 400 KB, far below what a hostile value could claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Glue:
     version_id: uuid.UUID
     """The schema version's id in Glue."""
     zlib: bool = False
-    """Pack each value with zlib. Kafka's own batch compression is better at it: leave it off unless readers expect it."""
+    """Pack each value with zlib. Kafka's batch compression is better at it: leave it off unless readers expect it."""
 
 
 Framing: TypeAlias = SingleObject | Confluent | Glue
@@ -145,7 +146,7 @@ def split(value: bytes) -> tuple[SchemaId, bytes]:
 
 
 def unknown_schema(schema_id: SchemaId) -> FatalError:
-    """The error for a value whose schema nobody here knows: a newer writer, most likely, so the record is not poison."""
+    """The error for a value whose schema is not known here: most likely its writer is newer, so it is not poison."""
     shown = (
         f"{schema_id.id:016x}"
         if schema_id.framing == "single-object" and isinstance(schema_id.id, int)
@@ -153,7 +154,7 @@ def unknown_schema(schema_id: SchemaId) -> FatalError:
     )
     return FatalError(
         f"a value was written with a schema that is not known here ({schema_id.framing} {shown})",
-        hint="run a version whose package has the schema (upgrade consumers before the producer), or name the registry in feed.yaml",
+        hint="run a version that has the schema (consumers are upgraded before the producer), or name a registry",
     )
 
 

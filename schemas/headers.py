@@ -1,7 +1,8 @@
 """The headers of a change: CloudEvents 1.0 in Kafka's binary mode, so that a reader knows a change without decoding it.
 
-``ce_sequence`` is the CloudEvents *sequence* extension (zero-padded, so that text order is number order), ``ce_partitionkey``
-the *partitioning* extension; ``ce_shard``, ``ce_ordinal``, ``ce_epoch`` and ``ce_capturedtime`` are extensions of this feed.
+``ce_sequence`` is the CloudEvents *sequence* extension (zero-padded, so that text order is number order) and
+``ce_partitionkey`` the *partitioning* extension; ``ce_shard``, ``ce_ordinal``, ``ce_epoch`` and ``ce_capturedtime`` are
+extensions of this feed.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Items and images: DynamoDB JSON to a typed Avro record and back, with nothing lost.
 
-The law: ``to_dynamodb(from_dynamodb(item)) == item`` for every item that is not poison. What a typed field cannot give back
-letter by letter (another attribute, ``12.50`` for a decimal, a status the enum does not list, 12.345 for two decimals) is
-kept under ``extra`` of the record it belongs to, as DynamoDB JSON. The typed field then holds the nearest true statement:
+The law: ``write(read(item)) == item`` for every item that is not poison. What a typed field cannot give back letter by
+letter (another attribute, ``12.50`` for a decimal, a status the enum does not list, 12.345 for two decimals) is kept
+under ``extra`` of the record it belongs to, as DynamoDB JSON. The typed field then holds the nearest true statement:
 the same value (``12.50``), the enum's default, or null. It never holds a rounded number.
 
-Converters are compiled once for a schema, a closure for each field: interpreting the schema for each record is too slow.
+Converters are compiled once for a schema, a closure for each field: interpreting the schema for each record is too
+slow.
 """
 
 from __future__ import annotations

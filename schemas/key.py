@@ -2,8 +2,8 @@
 
 The rule (docs/events.md states it for readers in other languages):
 
-* one attribute: a string as its UTF-8 bytes; a number as its canonical text (:func:`schemas.numbers.canonical`: ``12.5``,
-  never ``12.50`` or ``1.25E1``); binary as the bytes themselves;
+* one attribute: a string as its UTF-8 bytes; a number as its canonical text (:func:`schemas.numbers.canonical`:
+  ``12.5``, never ``12.50`` or ``1.25E1``); binary as the bytes themselves;
 * partition and sort key: a JSON array of two strings, in the order of the attributes' names, no spaces, UTF-8 not
   escaped; a number as its canonical text, binary as base64 with padding: ``["c-1","2026"]``.
 

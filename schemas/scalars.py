@@ -1,7 +1,8 @@
 """Converters of one field: a DynamoDB attribute to the field's Avro value and back, compiled once for a schema.
 
-``read`` returns a value only if ``write`` gives back the very same attribute. Else it raises :class:`Kept` with the nearest
-true value (the record keeps the attribute itself), :class:`Unfit` when the type has none, or poison when the attribute is of another type.
+``read`` returns a value only if ``write`` gives back the very same attribute. Else it raises :class:`Kept` with the
+nearest true value (the record keeps the attribute itself), :class:`Unfit` when the type has none, or poison when the
+attribute is of another type.
 """
 
 from __future__ import annotations

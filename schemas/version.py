@@ -1,8 +1,8 @@
 """The version of an item's state: what consumers compare, instead of offsets or clocks.
 
-Sequence numbers of DynamoDB Streams grow with every change of one item, within one stream; the epoch grows whenever that
-comparison would not hold (a new stream ARN, a reload after a gap). So ``(epoch, sequence)`` orders all states of one item.
-A row of a first load has sequence 0: it applies only where nothing of its epoch is known.
+Sequence numbers of DynamoDB Streams grow with every change of one item, within one stream; the epoch grows whenever
+that comparison would not hold (a new stream ARN, a reload after a gap). So ``(epoch, sequence)`` orders all states of
+one item. A row of a first load has sequence 0: it applies only where nothing of its epoch is known.
 """
 
 from __future__ import annotations
