@@ -1,0 +1,62 @@
+"""TCP ports for parts that keep their address when they are killed and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import random
+import socket
+import tempfile
+from pathlib import Path
+from typing import TextIO
+
+from schemas.errors import ConfigError
+
+# Below the range from which systems take ports for outgoing connections (32768 on Linux, 49152 elsewhere): a client
+# that keeps dialling a stopped broker inside that range is one day given that very port, and talks to itself.
+LOWEST, HIGHEST = 20_000, 32_000
+ATTEMPTS = 500
+
+_held: list[TextIO] = []  # open for as long as this process lives: the lock is the reservation
+
+
+def _lock(port: int) -> bool:
+    """Reserve ``port`` among all processes of this machine that use this module; released when the process ends."""
+    folder = Path(tempfile.gettempdir()) / "changefeed-ports"
+    folder.mkdir(mode=0o777, exist_ok=True)
+    with contextlib.suppress(OSError):
+        file = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        _held.append(file)
+        return True
+    return False  # another user's file, or too many open ones: take another port
+
+
+def _is_free(port: int) -> bool:
+    for host in ("127.0.0.1", ""):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                return False
+    return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on and that no other caller on this machine is given while this process lives.
+
+    Raises:
+        ConfigError: hundreds of ports were tried and all are taken.
+    """
+    for _ in range(ATTEMPTS):
+        port = random.randrange(LOWEST, HIGHEST)  # noqa: S311 - a port is no secret
+        if _is_free(port) and _lock(port):
+            return port
+    raise ConfigError(
+        f"No free TCP port between {LOWEST} and {HIGHEST} after {ATTEMPTS} tries.",
+        hint="Stop what listens there; `ss -ltnp` (Linux) or `lsof -iTCP -sTCP:LISTEN` (macOS) lists it.",
+    )
