@@ -9,8 +9,8 @@ from typing import Final
 import pyarrow as pa
 
 from connectors.s3 import ObjectStore, PutOutcome
-from consumers.audit.segments import Link, agree, build, first_of, folder_of, metadata_of, name_of, read
-from consumers.columns.builder import rows_after
+from consumers.audit.segments import Link, build, first_of, folder_of, metadata_of, name_of, read
+from consumers.columns import agree, rows_after
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError, RetryableError
 

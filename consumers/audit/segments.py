@@ -14,14 +14,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from connectors.s3 import StoredObject
-from consumers.columns import FileFacts, read_facts, read_table, write_file
+from consumers.columns import FileFacts, read_facts, write_file
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
 
 KIND: Final = "audit-segment"
 SUFFIX: Final = ".parquet"
-IDENTITY_COLUMNS: Final = ("offset", "event_id", "key", "value")
-"""What two copies of one record must agree in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +101,6 @@ def read(stored: StoredObject) -> tuple[Link, Link | None, FileFacts]:
         size=len(stored.body),
     )
     return link, _from_json(facts.more["previous"]), facts
-
-
-def agree(ours: pa.Table, stored: StoredObject) -> bool:
-    """Whether two files that begin at the same offset hold the same records as far as both reach."""
-    theirs = read_table(stored.body, name=stored.head.key, columns=IDENTITY_COLUMNS)
-    rows = min(ours.num_rows, theirs.num_rows)
-    mine = ours.select(list(IDENTITY_COLUMNS)).slice(0, rows).combine_chunks()
-    return bool(mine.equals(theirs.slice(0, rows).combine_chunks().cast(mine.schema)))
 
 
 def _to_json(link: Link | None) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ Promises: key, value, headers, offset and timestamp come back byte for byte and 
 shard, ordinal, op) stands in columns of its own, so that DuckDB, Athena and a verifier read it without opening a value.
 """
 
-from consumers.columns.builder import RecordColumns
-from consumers.columns.files import FORMAT, FileFacts, read_facts, read_records, read_table, write_file
+from consumers.columns.builder import RecordColumns, rows_after
+from consumers.columns.files import FORMAT, FileFacts, agree, read_facts, read_records, read_table, write_file
 from consumers.columns.stored import SCHEMA, StoredRecord, records_of
 
 __all__ = [
@@ -14,9 +14,11 @@ __all__ = [
     "FileFacts",
     "RecordColumns",
     "StoredRecord",
+    "agree",
     "read_facts",
     "read_records",
     "read_table",
     "records_of",
+    "rows_after",
     "write_file",
 ]

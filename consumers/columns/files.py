@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.s3 import StoredObject
 from consumers.columns.stored import StoredRecord, records_of
 from schemas.errors import FatalError
 
@@ -19,6 +20,9 @@ FORMAT: Final = "changefeed.records.v1"
 
 FACTS_KEY: Final = b"changefeed"
 """Key of our entry in the Parquet footer's key-value metadata: one JSON object."""
+
+IDENTITY_COLUMNS: Final = ("offset", "event_id", "key", "value")
+"""What two copies of one record must agree in."""
 
 _KNOWN: Final = ("cluster_id", "topic_id", "topic", "partition", "first", "last", "count")
 
@@ -88,6 +92,14 @@ def read_records(body: bytes, *, name: str) -> Iterator[StoredRecord]:
     """The records of a file, by offset."""
     facts = read_facts(body, name=name)
     yield from records_of(read_table(body, name=name), topic=facts.topic, partition=facts.partition)
+
+
+def agree(ours: pa.Table, stored: StoredObject) -> bool:
+    """Whether two files that begin at the same offset hold the same records as far as both reach."""
+    theirs = read_table(stored.body, name=stored.head.key, columns=IDENTITY_COLUMNS)
+    rows = min(ours.num_rows, theirs.num_rows)
+    mine = ours.select(list(IDENTITY_COLUMNS)).slice(0, rows).combine_chunks()
+    return bool(mine.equals(theirs.slice(0, rows).combine_chunks().cast(mine.schema)))
 
 
 def _open(body: bytes, name: str) -> pq.ParquetFile:

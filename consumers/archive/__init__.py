@@ -1,0 +1,23 @@
+"""The archive sink: every change by the minute of its event time, for 90 days, to be searched and replayed.
+
+Promises: nothing is overwritten, nothing lost or stored twice on a crash, a rebalance or a retry; a late record goes
+to a
+new object of its true minute; memory is bounded for any number of open minutes and partitions.
+"""
+
+from consumers.archive.minutes import Run, event_ms, run_of
+from consumers.archive.reader import partitions_in, read_archive, read_runs, runs_in
+from consumers.archive.settings import ArchiveSettings
+from consumers.archive.sink import ArchiveSink
+
+__all__ = [
+    "ArchiveSettings",
+    "ArchiveSink",
+    "Run",
+    "event_ms",
+    "partitions_in",
+    "read_archive",
+    "read_runs",
+    "run_of",
+    "runs_in",
+]

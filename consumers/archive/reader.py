@@ -1,0 +1,57 @@
+"""Reading the archive back: its objects in a range of event time, and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from connectors.s3 import ObjectStore
+from consumers.archive.minutes import MINUTE_MS, Run, event_ms, name_of, partition_folder_of, run_of
+from consumers.columns import StoredRecord, read_records
+from consumers.runtime.contracts import Partition
+from schemas.errors import FatalError
+
+
+def partitions_in(store: ObjectStore, prefix: str, *, topic: str = "") -> list[Partition]:
+    """Every partition that has objects under ``prefix`` (of one topic, if given), in order."""
+    root = f"{prefix}/{topic}/" if topic else f"{prefix}/"
+    found = {run.at for entry in store.list(root) if (run := run_of(prefix, entry.key)) is not None}
+    return sorted(found, key=lambda at: (at.topic, at.cluster_id, at.topic_id, at.number))
+
+
+def runs_in(
+    store: ObjectStore, prefix: str, partition: Partition, *, from_ms: int = 0, to_ms: int | None = None
+) -> list[Run]:
+    """The runs of a partition with minutes that touch ``[from_ms, to_ms)``, by minute and offset."""
+    folder = partition_folder_of(prefix, partition)
+    after = name_of(prefix, partition, from_ms // MINUTE_MS, 0) if from_ms else ""
+    runs: list[Run] = []
+    for entry in store.list(folder, start_after=after):
+        run = run_of(prefix, entry.key)
+        if run is not None and (to_ms is None or run.minute * MINUTE_MS < to_ms):
+            runs.append(run)
+    if from_ms and (first := store.head(after)) is not None:  # "after" is exclusive, and offset 0 may be in that minute
+        runs += [run for run in [run_of(prefix, first.key)] if run is not None]
+    return sorted(runs)
+
+
+def read_runs(store: ObjectStore, prefix: str, runs: Iterable[Run]) -> Iterator[StoredRecord]:
+    """The records of ``runs``, run by run, by offset within each; one run in memory at a time.
+
+    Raises:
+        FatalError: an object is gone or is no run.
+    """
+    for run in runs:
+        name = name_of(prefix, run.at, run.minute, run.first)
+        stored = store.get(name)
+        if stored is None:
+            raise FatalError(f"{store.url(name)} is listed and cannot be read", hint="its 90 days may just have ended")
+        yield from read_records(stored.body, name=name)
+
+
+def read_archive(
+    store: ObjectStore, prefix: str, partition: Partition, *, from_ms: int = 0, to_ms: int | None = None
+) -> Iterator[StoredRecord]:
+    """All records of a partition that happened in ``[from_ms, to_ms)``, by minute, and by offset within it."""
+    for record in read_runs(store, prefix, runs_in(store, prefix, partition, from_ms=from_ms, to_ms=to_ms)):
+        if event_ms(record) >= from_ms and (to_ms is None or event_ms(record) < to_ms):
+            yield record

@@ -1,0 +1,66 @@
+"""The archive sink: the partitions' writers and the memory they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from prometheus_client import CollectorRegistry
+
+from connectors.s3 import ObjectStore
+from consumers.archive.runs import Runs
+from consumers.archive.settings import ArchiveSettings
+from consumers.archive.writer import ArchiveMetrics, ArchiveWriter
+from consumers.runtime.contracts import Partition, PartitionWriter
+
+
+class ArchiveSink:
+    """Keeps every record by the minute of its event time (a :class:`~consumers.runtime.contracts.BatchSink`).
+
+    Many minutes are open at once; one is closed by the records' time, by the clock, by its size or by the bound on
+    memory.
+
+    Args:
+        store: the archive's bucket.
+        settings: times and sizes.
+        registry: where the metrics go.
+        now_ms: the clock.
+        executor: runs the uploads; by default threads, ``settings.parallel_uploads`` of them.
+    """
+
+    name = "archive"
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        settings: ArchiveSettings,
+        *,
+        registry: CollectorRegistry,
+        now_ms: Callable[[], int],
+        executor: Executor | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.metrics = ArchiveMetrics(registry)
+        self.now_ms = now_ms
+        self.executor = executor or ThreadPoolExecutor(settings.parallel_uploads, thread_name_prefix="archive-upload")
+        self._writers: list[ArchiveWriter] = []
+
+    def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
+        """Continue at the committed offset; what lies above it in the bucket is skipped as it comes."""
+        writer = ArchiveWriter(
+            Runs(self.store, self.settings.prefix, partition),
+            committed,
+            settings=self.settings,
+            metrics=self.metrics,
+            executor=self.executor,
+            now_ms=self.now_ms,
+            relieve=self._relieve,
+            forget=self._writers.remove,
+        )
+        self._writers.append(writer)
+        return committed, writer
+
+    def _relieve(self) -> None:
+        while sum(writer.nbytes for writer in self._writers) > self.settings.memory_bytes:
+            max(self._writers, key=lambda writer: writer.nbytes).shrink()

@@ -1,0 +1,205 @@
+"""One partition of the archive during one assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+
+import pyarrow as pa
+from prometheus_client import CollectorRegistry, Counter
+
+from consumers.archive.minutes import MINUTE_MS, event_ms
+from consumers.archive.runs import Runs
+from consumers.archive.settings import ArchiveSettings
+from consumers.columns import RecordColumns
+from consumers.runtime.contracts import Record
+from consumers.uploads import Upload
+
+
+class ArchiveMetrics:
+    """What the archive sink counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter("feed_sink_archive_records", "Records in stored objects", registry=registry)
+        self.objects = Counter("feed_sink_archive_objects", "Objects stored", registry=registry)
+        self.held = Counter(
+            "feed_sink_archive_held", "Records skipped since the bucket held them already", registry=registry
+        )
+        self.failures = Counter(
+            "feed_sink_archive_upload_failures", "Tries of an upload that failed and were repeated", registry=registry
+        )
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A run on its way."""
+
+    records: pa.Table
+    upload: Upload[int]
+    seen_failures: int = 0
+
+
+@dataclass(slots=True)
+class _Minute:
+    """An open minute: what waits, and the run on its way. A run is only sent when the one before it is stored."""
+
+    opened_at_ms: int = 0
+    waiting: RecordColumns = field(default_factory=RecordColumns)
+    sending: _Sending | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.waiting.nbytes + (self.sending.records.nbytes if self.sending else 0)
+
+    @property
+    def lowest(self) -> int:
+        return int(self.sending.records.column("offset")[0].as_py()) if self.sending else self.waiting.first
+
+
+class ArchiveWriter:
+    """Sorts a partition's records into minutes (a :class:`~consumers.runtime.contracts.PartitionWriter`).
+
+    Args:
+        runs: the partition's runs in the bucket.
+        start: the first offset to expect.
+        settings: times and sizes.
+        metrics: the sink's.
+        executor: runs the uploads.
+        now_ms: the clock.
+        relieve: called before records are taken: brings all writers together below their bound of memory.
+        forget: called when the assignment is over.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        start: int,
+        *,
+        settings: ArchiveSettings,
+        metrics: ArchiveMetrics,
+        executor: Executor,
+        now_ms: Callable[[], int],
+        relieve: Callable[[], None],
+        forget: Callable[[ArchiveWriter], None],
+    ) -> None:
+        self._runs = runs
+        self._next = start
+        self._settings = settings
+        self._metrics = metrics
+        self._executor = executor
+        self._now_ms = now_ms
+        self._relieve = relieve
+        self._forget = forget
+        self._minutes: dict[int, _Minute] = {}
+        self._reached_ms = 0
+        """The latest event time seen."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, about."""
+        return sum(minute.nbytes for minute in self._minutes.values())
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Take records; what the bucket holds already is skipped.
+
+        Raises:
+            RetryableError: S3 is away while memory is full, or while a minute is met for the first time; nothing of
+                ``records`` was taken.
+        """
+        self._relieve()
+        fresh = [(event_ms(record), record) for record in records if record.offset() >= self._next]
+        if not fresh:
+            return
+        by_minute = [
+            (number, [record for _, record in group])
+            for number, group in groupby(fresh, key=lambda pair: pair[0] // MINUTE_MS)
+        ]
+        held = {number: self._runs.look_up(number) for number, _ in by_minute}
+        for number, group in by_minute:
+            self._take(number, held[number], group)
+        self._reached_ms = max(self._reached_ms, *(at_ms for at_ms, _ in fresh))
+        self._next = fresh[-1][1].offset() + 1
+        self._send_due()
+
+    def tick(self, now_ms: int) -> None:
+        """Close the minutes whose time has come, and see what became of the runs on their way."""
+        for number in list(self._minutes):
+            self._settle(number, wait=False)
+        self._send_due(now_ms)
+
+    def flush(self) -> None:
+        """Store everything taken; returns when it is stored. All minutes are sent at once, then waited for."""
+        for number in list(self._minutes):
+            self._settle(number, wait=True)
+        for number in list(self._minutes):
+            self._send(number)
+        for number in list(self._minutes):
+            self._settle(number, wait=True)
+
+    def durable(self) -> int:
+        """The lowest offset that is not yet in a stored object."""
+        return min((minute.lowest for minute in self._minutes.values()), default=self._next)
+
+    def close(self) -> None:
+        """Forget the assignment; a run on its way may still land, which the next owner finds."""
+        self._forget(self)
+
+    def shrink(self) -> None:
+        """Store the largest minute now."""
+        number = max(self._minutes, key=lambda number: self._minutes[number].nbytes)
+        self._settle(number, wait=True)
+        if number in self._minutes:
+            self._send(number)
+            self._settle(number, wait=True)
+
+    def _take(self, number: int, held: int, records: list[Record]) -> None:
+        fresh = [record for record in records if record.offset() > held] if records[0].offset() <= held else records
+        self._metrics.held.inc(len(records) - len(fresh))
+        if not fresh:
+            return
+        minute = self._minutes.setdefault(number, _Minute())
+        if not minute.waiting:
+            minute.opened_at_ms = self._now_ms()
+        minute.waiting.extend(fresh)
+
+    def _send_due(self, now_ms: int | None = None) -> None:
+        settings = self._settings
+        for number, minute in list(self._minutes.items()):
+            passed = self._reached_ms >= (number + 1) * MINUTE_MS + settings.grace_ms
+            aged = now_ms is not None and now_ms - minute.opened_at_ms >= settings.open_ms
+            if passed or aged or minute.waiting.nbytes >= settings.object_bytes:
+                self._send(number)
+
+    def _send(self, number: int) -> None:
+        minute = self._minutes[number]
+        if minute.sending is not None or not minute.waiting:
+            return
+        records = minute.waiting.table()
+        minute.waiting = RecordColumns()
+        minute.sending = _Sending(records, Upload(self._executor, partial(self._runs.store, number, records)))
+        self._settle(number, wait=False)
+
+    def _settle(self, number: int, *, wait: bool) -> None:
+        minute = self._minutes[number]
+        sending = minute.sending
+        if sending is None:
+            return
+        try:
+            done = (sending.upload.wait(),) if wait else sending.upload.poll(self._now_ms())
+        finally:
+            self._metrics.failures.inc(sending.upload.failures - sending.seen_failures)
+            sending.seen_failures = sending.upload.failures
+        if done is None:
+            return
+        (through,) = done
+        self._runs.held_through(number, through)
+        self._metrics.objects.inc()
+        self._metrics.records.inc(sending.records.num_rows)
+        minute.sending = None
+        if minute.waiting and through >= minute.waiting.first:  # a former owner's run reached further than ours
+            minute.waiting.drop_through(through)
+        if not minute.waiting:
+            del self._minutes[number]
