@@ -9,19 +9,22 @@ from io import BytesIO
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.schema import SchemaParseException, UnknownType
 
 from schemas.attributes import Attribute
 from schemas.change import Change, Image
 from schemas.compose import change_schema, for_python
-from schemas.errors import PoisonError
+from schemas.errors import ConfigError, PoisonError
 from schemas.events import change_shape
 from schemas.framing import (
     Framing,
+    Glue,
     NoOtherSchemas,
     SchemaId,
     SingleObject,
     WriterSchemas,
     id_of,
+    pack,
     prefix_of,
     split,
     unknown_schema,
@@ -60,9 +63,11 @@ class ChangeCodec:
         self.schema = change_schema(image)
         """The Avro schema of the changes, as registries and other readers want it."""
         self.framing = framing
+        _check_avro(self.schema)
         python_schema = for_python(self.schema)
         self._writers = writers
         self._prefix = prefix_of(framing, self.schema)
+        self._packed = isinstance(framing, Glue) and framing.zlib
         self._parsed = _parse(python_schema)
         self._by_depth = {depth: _parse(_cut(python_schema, depth)) for depth in Depth}
         self._to_record, self._from_record = change_shape(image)
@@ -106,7 +111,8 @@ class ChangeCodec:
                 hint="images come from image_from_dynamodb; one made by hand must have every field",
                 path="value",
             ) from error
-        return out.getvalue()
+        value = out.getvalue()
+        return pack(value) if self._packed else value
 
     def decode(self, value: bytes, depth: Depth = Depth.FULL) -> Change:
         """The change that a value holds, in any framing.
@@ -172,6 +178,15 @@ class ChangeCodec:
         reader = _plain_reader(written) if written == wanted else _two_schema_reader(written, wanted)
         self._readers[schema_id, depth] = reader
         return reader
+
+
+def _check_avro(schema: dict[str, Any]) -> None:
+    try:
+        _parse(schema)
+    except (SchemaParseException, UnknownType, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"the schema of {schema['name']} is not an Avro schema: {error}", hint="mend the table's .avsc"
+        ) from error
 
 
 def _parse(schema: dict[str, Any]) -> Any:

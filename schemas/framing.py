@@ -33,6 +33,7 @@ _CONFLUENT_MARK = 0x00
 _GLUE_MARK = 0x03
 _GLUE_PLAIN = 0x00
 _GLUE_ZLIB = 0x05
+_GLUE_PREFIX_BYTES = 18
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 """What a zlib-packed value may unpack to: far above two items of 400 KB, far below what a hostile value could claim."""
@@ -135,7 +136,7 @@ def split(value: bytes) -> tuple[SchemaId, bytes]:
         return SchemaId("single-object", int.from_bytes(value[2:10], "little")), value[10:]
     if len(value) >= 5 and value[0] == _CONFLUENT_MARK:
         return SchemaId("confluent", int.from_bytes(value[1:5], "big")), value[5:]
-    if len(value) >= 18 and value[0] == _GLUE_MARK and value[1] in {_GLUE_PLAIN, _GLUE_ZLIB}:
+    if len(value) >= _GLUE_PREFIX_BYTES and value[0] == _GLUE_MARK and value[1] in {_GLUE_PLAIN, _GLUE_ZLIB}:
         body = value[18:] if value[1] == _GLUE_PLAIN else _unpack(value[18:])
         return SchemaId("glue", uuid.UUID(bytes=value[2:18])), body
     raise PoisonError(
@@ -143,6 +144,11 @@ def split(value: bytes) -> tuple[SchemaId, bytes]:
         hint="something else than a feed wrote to this topic; look at the record in the dead letters",
         path="value",
     )
+
+
+def pack(value: bytes) -> bytes:
+    """A value in Glue's framing whose Avro bytes stand behind its prefix, with those bytes packed by zlib."""
+    return value[:_GLUE_PREFIX_BYTES] + zlib.compress(value[_GLUE_PREFIX_BYTES:])
 
 
 def unknown_schema(schema_id: SchemaId) -> FatalError:

@@ -31,11 +31,8 @@ def key_bytes(key: Mapping[str, Any]) -> bytes:
     """
     if len(key) == 1:
         ((name, attribute),) = key.items()
-        value = attribute.get("S")
-        if value.__class__ is str:
-            return value.encode()
-        text_or_bytes = _scalar(name, attribute)
-        return text_or_bytes if isinstance(text_or_bytes, bytes) else text_or_bytes.encode()
+        scalar = _scalar(name, attribute)
+        return scalar if isinstance(scalar, bytes) else scalar.encode()
     if len(key) != 2:
         raise PoisonError(
             f"a primary key has one or two attributes, this one has {len(key)}",
@@ -50,9 +47,6 @@ def key_text(key: Mapping[str, Any]) -> str:
     """The key as text, for headers and people: :func:`key_bytes` as UTF-8; a lone binary key as base64."""
     if len(key) == 1:
         ((name, attribute),) = key.items()
-        value = attribute.get("S")
-        if value.__class__ is str:
-            return value
         scalar = _scalar(name, attribute)
         return base64.b64encode(scalar).decode() if isinstance(scalar, bytes) else scalar
     return key_bytes(key).decode()
