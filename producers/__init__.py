@@ -1,0 +1,1 @@
+"""Producers: whatever writes events to a topic."""

@@ -1,0 +1,280 @@
+"""The ports to Kafka: a transactional producer for each slot, the reader of its partition, the follower, the group."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import OffsetSpec
+
+from connectors.kafka import KafkaClients, error_of
+from producers.stream.ports import Assignment, BatchAbortedError, Headers, SlotLog, SlotLostError
+from producers.stream.settings import ProducerSettings
+from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
+
+METADATA_BOUND_S = 20.0
+READ_BACK_BOUND_S = 30.0
+"""How long reading a slot back may take without getting on."""
+
+QUEUE_FULL_WAIT_S = 0.05
+
+_log = logging.getLogger(__name__)
+_LOST = "another worker has the slot, or it was away for too long; it is taken anew while the group assigns it"
+_ABORTED = "nothing of the batch is seen; it is read and published again from the saved positions"
+
+
+def _refused(error: KafkaError, doing: str) -> FeedError:
+    """What a transactional call's error asks for."""
+    text = f"Kafka failed while {doing}: {error.name()} ({error.str()})"
+    if error.fatal():
+        return SlotLostError(text, hint=_LOST)
+    if error.txn_requires_abort():
+        return BatchAbortedError(text, hint=_ABORTED)
+    # any other state is not one to go on from: a new producer's init clears it
+    return SlotLostError(text, hint=_LOST)
+
+
+class KafkaSlotLog:
+    """A slot's producer."""
+
+    def __init__(self, producer: Producer, slot: int, settings: ProducerSettings) -> None:
+        self._producer, self._slot, self._settings = producer, slot, settings
+        self._open = False
+
+    def begin(self) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            raise _refused(error.args[0], f"opening a transaction of slot {self._slot}") from error
+        self._open = True
+
+    def publish(
+        self, topic: str, key: bytes, value: bytes | None, headers: Headers, timestamp_ms: int, *, partition: int = -1
+    ) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        producer = self._producer
+        deadline = 0.0
+        while True:
+            try:
+                producer.produce(topic, value, key, partition, None, timestamp_ms, headers)  # type: ignore[arg-type]  # the stub wants a list of headers, the client takes any sequence
+            except BufferError:
+                # the client's own bound: wait for the broker to take some
+                now = time.monotonic()
+                deadline = deadline or now + self._settings.commit_timeout_ms / 1_000
+                if now > deadline:
+                    raise BatchAbortedError("Kafka takes no records", hint=_ABORTED) from None
+                producer.poll(QUEUE_FULL_WAIT_S)
+                continue
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise FatalError(
+                        f"a record of {len(value or b'')} bytes for {topic} is larger than the client may send",
+                        hint="raise message.max.bytes in client_overrides and max.message.bytes of the topic",
+                    ) from error
+                raise _refused(error.args[0], f"publishing to {topic}") from error
+            return
+
+    def commit(self) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        self._repeat(self._producer.commit_transaction, "committing")
+        self._open = False
+
+    def abort(self) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._repeat(self._producer.abort_transaction, "aborting")
+        except BatchAbortedError as error:
+            raise SlotLostError(str(error), hint=_LOST) from error
+
+    def _repeat(self, call: Any, doing: str) -> None:
+        """A commit that timed out may still happen: only the same call again tells, never another one."""
+        doing = f"{doing} a transaction of slot {self._slot}"
+        deadline = time.monotonic() + 4 * self._settings.commit_timeout_ms / 1_000
+        while True:
+            try:
+                call(self._settings.commit_timeout_ms / 1_000)
+            except KafkaException as error:
+                fault = error.args[0]
+                if not fault.retriable() or time.monotonic() > deadline:
+                    raise _refused(fault, doing) from error
+                _log.warning("repeating slot=%d doing=%s error=%s", self._slot, doing, fault.str())
+                continue
+            return
+
+    def close(self) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+
+class KafkaLog:
+    """Kafka, as slots see it."""
+
+    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
+        self._clients, self._feed, self._settings = clients, feed, settings
+        self._admin = clients.admin()
+        self._topic = f"{feed}.positions"
+
+    def slots(self) -> int:
+        """Partitions of the positions topic. Raises ConfigError when there is none."""
+        try:
+            topics = self._admin.list_topics(timeout=METADATA_BOUND_S).topics
+        except KafkaException as error:
+            raise error_of(error.args[0], "listing topics") from error
+        for name in (self._feed, f"{self._feed}.control", f"{self._feed}.dead-letter", self._topic):
+            if name not in topics or topics[name].error is not None:
+                raise ConfigError(f"there is no topic {name}", hint="create the feed's topics: feed topics apply")
+        return len(topics[self._topic].partitions)
+
+    def take(self, slot: int) -> SlotLog:
+        """See :class:`producers.stream.ports.Log`."""
+        producer = self._clients.transactional_producer(
+            f"{self._feed}.slot-{slot}", transaction_timeout_ms=self._settings.transaction_timeout_ms
+        )
+        try:
+            producer.init_transactions(self._settings.init_timeout_ms / 1_000)
+        except KafkaException as error:
+            fault = error.args[0]
+            if fault.code() in (
+                KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                KafkaError.INVALID_TRANSACTION_TIMEOUT,
+            ):
+                raise error_of(fault, f"taking slot {slot}") from error
+            raise RetryableError(
+                f"Kafka failed while taking slot {slot}: {fault.name()} ({fault.str()})",
+                hint="the cluster is busy or away; the slot is tried again with back-off",
+            ) from error
+        return KafkaSlotLog(producer, slot, self._settings)
+
+    def read_back(self, slot: int) -> list[tuple[bytes, bytes | None]]:
+        """See :class:`producers.stream.ports.Log`."""
+        end = self._high_watermark(slot)
+        reader = self._clients.reader(**{"fetch.wait.max.ms": 20})
+        try:
+            reader.assign([TopicPartition(self._topic, slot, OFFSET_BEGINNING)])
+            return self._read_to(reader, slot, end)
+        finally:
+            reader.close()
+
+    def _high_watermark(self, slot: int) -> int:
+        partition = TopicPartition(self._topic, slot)
+        asked = self._admin.list_offsets(
+            {partition: OffsetSpec.latest()},  # type: ignore[no-untyped-call]  # the client has no types here
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=METADATA_BOUND_S,
+        )
+        try:
+            return int(asked[partition].result(METADATA_BOUND_S).offset)
+        except KafkaException as error:
+            raise RetryableError(
+                f"Kafka failed while asking for the end of slot {slot}: {error}", hint="it is tried again with back-off"
+            ) from error
+
+    def _read_to(self, reader: Consumer, slot: int, end: int) -> list[tuple[bytes, bytes | None]]:
+        entries: dict[bytes, bytes | None] = {}
+        deadline = time.monotonic() + READ_BACK_BOUND_S
+        reached = 0
+        while reached < end:
+            for message in reader.consume(1_000, 0.5):
+                fault = message.error()
+                if fault is None:
+                    entries[message.key() or b""] = message.value()
+                    reached = (message.offset() or 0) + 1
+                    deadline = time.monotonic() + READ_BACK_BOUND_S
+                elif fault.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
+                    # behind the last record stand only markers: the end that the reader may see
+                    reached = max(reached, message.offset() or 0)
+                elif not fault.retriable() and fault.fatal():
+                    raise error_of(fault, f"reading slot {slot} back")
+            if reached < end and time.monotonic() > deadline:
+                raise FatalError(
+                    f"slot {slot} cannot be read to its end: a transaction hangs between offset {reached} and {end}",
+                    hint=f"find it with kafka-transactions.sh find-hanging / describe-producers --topic {self._topic} "
+                    f"--partition {slot}, and abort it",
+                )
+        return list(entries.items())
+
+
+class KafkaFollower:
+    """Reads all partitions of the positions topic from their beginning on."""
+
+    def __init__(self, clients: KafkaClients, feed: str, slots: int) -> None:
+        self._reader = clients.reader()
+        topic = f"{feed}.positions"
+        self._reader.assign([TopicPartition(topic, slot, OFFSET_BEGINNING) for slot in range(slots)])
+
+    def poll(self, timeout_ms: int) -> Sequence[tuple[int, bytes, bytes | None]]:
+        """See :class:`producers.stream.ports.Follower`."""
+        entries = []
+        first = self._reader.poll(timeout_ms / 1_000)
+        rest = self._reader.consume(1_000, 0) if first is not None else []
+        for message in ([first] if first is not None else []) + rest:
+            fault = message.error()
+            if fault is None:
+                entries.append((message.partition() or 0, message.key() or b"", message.value()))
+            elif fault.fatal():
+                raise error_of(fault, "following the positions topic")
+        return entries
+
+    def close(self) -> None:
+        """See :class:`producers.stream.ports.Follower`."""
+        self._reader.close()
+
+
+class KafkaGroup:
+    """A member of the workers' group; its callbacks only post to a queue."""
+
+    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
+        self._topic = f"{feed}.positions"
+        self._events: deque[Assignment] = deque()
+        self._consumer = clients.group_consumer(
+            f"{feed}.producer", protocol=settings.group_protocol, session_timeout_ms=settings.session_timeout_ms
+        )
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # nothing is fetched through the group: the follower reads the topic, and each slot its own partition
+        at_end = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
+        try:
+            consumer.incremental_assign(at_end)
+            consumer.pause(at_end)
+        except KafkaException as error:
+            # a callback must not raise; a membership that is broken shows in the next poll
+            _log.warning("assignment not taken over slots=%s error=%s", [p.partition for p in partitions], error)
+            return
+        self._events.append(Assignment(tuple(p.partition for p in partitions), given=True))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002 (the client's signature)
+        self._events.append(Assignment(tuple(p.partition for p in partitions), given=False))
+
+    def poll(self, timeout_ms: int) -> Sequence[Assignment]:
+        """See :class:`producers.stream.ports.Group`."""
+        message = self._consumer.poll(timeout_ms / 1_000)
+        if message is not None and (fault := message.error()) is not None and fault.fatal():
+            raise error_of(fault, "being a member of the producers' group")
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def close(self) -> None:
+        """See :class:`producers.stream.ports.Group`."""
+        self._consumer.close()

@@ -1,0 +1,281 @@
+"""What a slot has to say about shards, beside their records: baseline, known shards, gaps, retired positions.
+
+Pure: the owner of a slot looks at its own positions (which it has read to their end), at the positions of the others
+(which may be late, never early), and at the listings; what comes out is written in its next transaction. Whatever is
+not written yet comes out again the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from connectors.dynamodb_streams import Sightings, absent_parents, latest_start
+from schemas.control import ControlEvent, ControlKind
+from schemas.position import TRIMMED, Baseline, Position, ShardState, SlotRecord, slot_of
+
+TRIMMED_AFTER = "the stream has trimmed what follows the position"
+READ_LATE = "the shard was read first when its oldest changes may have been trimmed"
+UNLISTED = "the shard is unlisted"
+REFUSED = "the shard is listed, but refused for too long"
+
+LISTED_EVERY_MS = 600_000
+"""How old the listing named by a slot's record may become."""
+
+RETIRE_AFTER_MS = 48 * 3_600_000
+"""How long a terminal shard must be unlisted before its position goes: no listing brings it back by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a slot's statements follow from."""
+
+    feed: str
+    slot: int
+    slots: int
+    now_ms: int
+    stream: str
+    """ARN of the table's stream now; empty while unknown."""
+    baseline: Baseline | None
+    own: Mapping[str, Position]
+    record: SlotRecord | None
+    others: Mapping[str, Position]
+    """Positions of all slots, as the worker follows them."""
+    sightings: Mapping[str, Sightings]
+    refused_since_ms: Mapping[str, int]
+    """Shards of this slot whose reader is refused without a break, and since when."""
+    start_latest: bool
+    fail_on_gap: bool
+    absence_min_ms: int
+    refused_max_ms: int
+
+    def event(self, kind: ControlKind, position: Position | None = None, **fields: object) -> ControlEvent:
+        """A control event of this slot, about a position."""
+        about: dict[str, object] = {"epoch": self.baseline.epoch if self.baseline else 1}
+        if position is not None:
+            about = {"stream": position.stream, "shard": position.shard, "parent": position.parent}
+            about |= {"epoch": position.epoch, "ordinal": position.ordinal, "sequence": position.sequence}
+        return ControlEvent(kind=kind, feed=self.feed, at_ms=self.now_ms, slot=self.slot, **{**about, **fields})  # type: ignore[arg-type]  # fields of ControlEvent by name
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is written together."""
+
+    position: Position | None = None
+    retired: str = ""
+    """A shard whose position gets a tombstone."""
+    baseline: Baseline | None = None
+    record: SlotRecord | None = None
+    control: tuple[ControlEvent, ...] = ()
+    fatal: str = ""
+    """The worker stops with this sentence once the statement is written (policy ``fail``)."""
+
+
+def survey(scene: Scene) -> list[Statement]:
+    """What is to be written now."""
+    if scene.slot == 0 and (begun := begin(scene)):
+        return [begun]
+    if scene.baseline is None:
+        return []
+    return [
+        *take_in(scene, scene.baseline),
+        *find_parents(scene, scene.baseline),
+        *resume_held(scene),
+        *conclude(scene),
+        *retire(scene),
+    ]
+
+
+def begin(scene: Scene) -> Statement | None:
+    """The baseline, by the owner of slot 0: at the first start, and when the table has a new stream."""
+    before, seen = scene.baseline, scene.sightings.get(scene.stream)
+    if not scene.stream or (before is not None and before.stream == scene.stream):
+        return None
+    control: tuple[ControlEvent, ...] = ()
+    if before is not None and before.held:
+        if scene.fail_on_gap:
+            return Statement(fatal=f"the feed is held: {before.held}")
+    elif before is not None:
+        reason = f"the table has a new stream {scene.stream}: changes between {before.stream} and it may be missing"
+        control = (scene.event(ControlKind.GAP, stream=before.stream, reason=reason, certain=False),)
+        if scene.fail_on_gap:
+            return Statement(baseline=replace(before, held=reason), control=control, fatal=reason)
+    if seen is None or seen.last_complete_ms is None:
+        return None
+    return Statement(baseline=_baseline(scene, seen, seen.last_complete_ms), control=control)
+
+
+def _baseline(scene: Scene, seen: Sightings, at_ms: int) -> Baseline:
+    before, shards = scene.baseline, seen.shards.values()
+    return Baseline(
+        stream=scene.stream,
+        epoch=1 if before is None else before.epoch + 1,
+        at_ms=at_ms,
+        start=latest_start(scene.now_ms) if scene.start_latest and before is None else "",
+        shards={shard.id: shard.parent for shard in shards},
+        gone=absent_parents(shards),
+        after="" if before is None else before.stream,
+    )
+
+
+def take_in(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
+    """``known`` for every shard of this slot that has no record, and the slot's record."""
+    adopted = scene.record is not None and scene.record.epoch >= baseline.epoch
+    listed_at_ms = scene.record.listed_at_ms if scene.record is not None and adopted else baseline.at_ms
+    gone = set(baseline.gone)
+    if not adopted:
+        for shard, parent in baseline.shards.items():
+            if slot_of(shard, scene.slots) == scene.slot and shard not in scene.own:
+                yield known(
+                    scene,
+                    baseline,
+                    shard,
+                    "" if parent in gone else parent,
+                    since_ms=baseline.at_ms,
+                    start=baseline.start,
+                )
+    for stream, seen in scene.sightings.items():
+        if stream not in (baseline.stream, baseline.after):
+            continue
+        for found in seen.shards.values():
+            if slot_of(found.id, scene.slots) != scene.slot or found.id in scene.own:
+                continue
+            if not adopted and found.id in baseline.shards:
+                continue
+            parent = "" if found.parent in gone else found.parent
+            yield known(scene, baseline, found.id, parent, since_ms=listed_at_ms, stream=stream)
+    if (own := _slot_record(scene, baseline, listed_at_ms, adopted=adopted)) is not None:
+        yield own
+
+
+def _slot_record(scene: Scene, baseline: Baseline, listed_at_ms: int, *, adopted: bool) -> Statement | None:
+    seen = scene.sightings.get(baseline.stream)
+    complete_ms = (seen.last_complete_ms if seen else None) or listed_at_ms
+    newest = SlotRecord(baseline.epoch, baseline.stream, max(listed_at_ms, complete_ms))
+    if adopted:
+        return Statement(record=newest) if complete_ms - listed_at_ms >= LISTED_EVERY_MS else None
+    if any(p.stream != baseline.stream and not p.state.terminal for p in scene.own.values()):
+        return None  # the shards of the stream before are not all read: no change under the new epoch yet
+    if baseline.after and (scene.sightings.get(baseline.after) or Sightings("")).last_complete_ms is None:
+        return None  # not even sure which they are
+    return Statement(record=newest, control=(scene.event(ControlKind.EPOCH, stream=baseline.stream),))
+
+
+def known(
+    scene: Scene, baseline: Baseline, shard: str, parent: str, *, since_ms: int, start: str = "", stream: str = ""
+) -> Statement:
+    """A shard's first record, so that it is missed if it vanishes unread."""
+    position = Position(
+        shard=shard,
+        stream=stream or baseline.stream,
+        parent=parent,
+        epoch=baseline.epoch,
+        start=start,
+        since_ms=since_ms,
+        at_ms=scene.now_ms,
+    )
+    return Statement(position=position, control=(scene.event(ControlKind.SHARD_START, position),))
+
+
+def find_parents(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
+    """``known`` for a parent without any record that a waiting child names: its reader finds out whether it is gone."""
+    if scene.record is None or scene.record.epoch < baseline.epoch:
+        return
+    named: dict[str, Position] = {}
+    for position in (*scene.others.values(), *scene.own.values()):
+        if position.state is ShardState.KNOWN and position.parent and position.parent not in scene.own:
+            named[position.parent] = position
+    for parent, child in named.items():
+        if slot_of(parent, scene.slots) != scene.slot or parent in baseline.gone:
+            continue
+        seen = scene.sightings.get(child.stream)
+        if seen is not None and seen.last_complete_ms is not None and parent not in seen.shards:
+            yield known(scene, baseline, parent, "", since_ms=child.since_ms, stream=child.stream)
+
+
+def conclude(scene: Scene) -> Iterator[Statement]:
+    """Gaps of shards that are refused and unlisted (or refused for very long)."""
+    for shard, since_ms in scene.refused_since_ms.items():
+        position = scene.own.get(shard)
+        if position is None or position.state.terminal or position.held:
+            continue
+        seen = scene.sightings.get(position.stream)
+        if seen is not None and seen.unlisted(shard, scene.absence_min_ms):
+            yield gap(scene, position, UNLISTED)
+        elif scene.now_ms - since_ms >= scene.refused_max_ms:
+            yield gap(scene, position, REFUSED)
+
+
+def gap(scene: Scene, position: Position, reason: str) -> Statement:
+    """The gap event, and the position behind it: terminal for a lost shard, the trim horizon for a trimmed one.
+
+    None of the signs proves that an unread change existed (an idle shard ages out too): a gap is possible, not certain.
+    """
+    event = scene.event(ControlKind.GAP, position, reason=reason, certain=False)
+    if scene.fail_on_gap:
+        fatal = f"changes of shard {position.shard} may be missing: {reason}"
+        return Statement(position=replace(position, held=reason, at_ms=scene.now_ms), control=(event,), fatal=fatal)
+    return Statement(position=_behind(scene, position, reason), control=(event,))
+
+
+def _behind(scene: Scene, position: Position, reason: str) -> Position:
+    if reason in (TRIMMED_AFTER, READ_LATE):
+        return replace(position, start=TRIMMED, held="", at_ms=scene.now_ms)
+    return replace(position, state=ShardState.GAP, held="", at_ms=scene.now_ms)
+
+
+def resume_held(scene: Scene) -> Iterator[Statement]:
+    """Shards whose gap was told under the policy ``fail``: go on behind it, or stop again."""
+    for position in scene.own.values():
+        if not position.held:
+            continue
+        if scene.fail_on_gap:
+            yield Statement(fatal=f"shard {position.shard} is held since a gap: {position.held}")
+        else:
+            yield Statement(position=_behind(scene, position, position.held))
+
+
+def retire(scene: Scene) -> Iterator[Statement]:
+    """Notes since when a terminal shard is unlisted, and drops its position when it can never matter again."""
+    if not any(p.state.terminal for p in scene.own.values()):
+        return
+    children: dict[str, list[Position]] = {}
+    for child in {**scene.others, **scene.own}.values():
+        children.setdefault(child.parent, []).append(child)
+    for position in scene.own.values():
+        if not position.state.terminal:
+            continue
+        seen = scene.sightings.get(position.stream)
+        if seen is None or not seen.unlisted(position.shard, scene.absence_min_ms):
+            continue
+        if not position.unlisted_at_ms:
+            yield Statement(position=replace(position, unlisted_at_ms=scene.now_ms))
+        elif scene.now_ms - position.unlisted_at_ms >= RETIRE_AFTER_MS and _passed(children.get(position.shard, ())):
+            yield Statement(retired=position.shard)
+
+
+def _passed(children: Iterable[Position]) -> bool:
+    states = [child.state for child in children]
+    return bool(states) and ShardState.KNOWN not in states
+
+
+def may_read(
+    position: Position,
+    lookup: Callable[[str], Position | None],
+    baseline: Baseline | None,
+    records: Mapping[int, SlotRecord],
+    slots: int,
+) -> bool:
+    """Whether a shard may be read: its parent is terminal, and so are all shards of the stream before."""
+    if position.state.terminal or position.held or baseline is None:
+        return False
+    if position.state is ShardState.READING:
+        return True  # it was allowed once, and a terminal parent stays terminal
+    if position.parent:
+        parent = lookup(position.parent)
+        if parent is None or not parent.state.terminal:
+            return False
+    if baseline.after and position.stream == baseline.stream:
+        return all(slot in records and records[slot].epoch >= baseline.epoch for slot in range(slots))
+    return True

@@ -1,0 +1,113 @@
+"""From a stream record to a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from connectors.dynamodb_streams import StreamRecord
+from schemas.change import Change, Image, Op, Source
+from schemas.errors import PoisonError
+from schemas.version import Version
+
+TTL_PRINCIPAL = "dynamodb.amazonaws.com"
+"""``userIdentity.principalId`` of a delete by time-to-live."""
+
+_OPS = {"INSERT": Op.CREATE, "MODIFY": Op.UPDATE, "REMOVE": Op.DELETE}
+_HINT = "the record is whole in the dead letters; mend the schema or the translation, then retry it from there"
+
+
+class Codec(Protocol):
+    """What is needed of :class:`schemas.codec.ChangeCodec`."""
+
+    def encode(self, change: Change) -> bytes:
+        """The record's value. Raises PoisonError."""
+        ...
+
+    def image_from_dynamodb(self, attributes: Mapping[str, Any]) -> Image:
+        """An item as its image. Raises PoisonError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSource:
+    """Which feed publishes which table."""
+
+    feed: str
+    """Name of the feed: its topics, groups and transactional ids begin with it."""
+    table: str
+    region: str
+    """AWS region of the table."""
+    time_attribute: str | None = None
+    """An item attribute (N) with the time of the write in ms, from which delays are measured."""
+    region_attribute: str | None = None
+    """An item attribute (S) that names the region which wrote the item, for global tables."""
+
+
+Translate = Callable[[StreamRecord, int, int, int], Change]
+"""``(record, sequence, ordinal, captured_at_ms) -> Change``, for one shard and epoch."""
+
+
+def sequence_of(record: StreamRecord) -> int:
+    """The record's sequence number, up to 40 digits: an integer, never compared as text."""
+    return int(record["dynamodb"]["SequenceNumber"])
+
+
+def occurred_at_ms_of(record: StreamRecord) -> int:
+    """ApproximateCreationDateTime in ms; 0 when the record has none."""
+    return round(float(record["dynamodb"].get("ApproximateCreationDateTime", 0)) * 1000)
+
+
+def translator(source: FeedSource, codec: Codec, *, stream: str, shard: str, epoch: int) -> Translate:
+    """The translation for one shard: what is the same for all its records is bound once."""
+    table, region, region_attribute = source.table, source.region, source.region_attribute
+    to_image, prefix = codec.image_from_dynamodb, shard + ":"
+
+    def translate(record: StreamRecord, sequence: int, ordinal: int, captured_at_ms: int) -> Change:
+        """Raises PoisonError: the record can never become a change."""
+        try:
+            data = record["dynamodb"]
+            op = _OPS[record["eventName"]]
+            before, after = data.get("OldImage"), data.get("NewImage")
+            if (before is None) is not (op is Op.CREATE) or (after is None) is not (op is Op.DELETE):
+                raise PoisonError(f"a record of {record['eventName']} lacks an image", hint=_HINT, path="dynamodb")
+            writer = (after or before or {}).get(region_attribute, {}).get("S") if region_attribute else None
+            identity = record.get("userIdentity")
+            return Change(
+                op=op,
+                key=data["Keys"],
+                before=None if before is None else to_image(before),
+                after=None if after is None else to_image(after),
+                source=Source(
+                    table,
+                    region,
+                    stream,
+                    shard,
+                    sequence,
+                    ordinal,
+                    prefix + str(sequence),
+                    identity is not None and op is Op.DELETE and _is_ttl(identity),
+                    writer,
+                ),
+                version=Version(epoch, sequence),
+                occurred_at_ms=round(data["ApproximateCreationDateTime"] * 1000),
+                captured_at_ms=captured_at_ms,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise PoisonError(f"the stream record cannot be read: {error!r}", hint=_HINT) from error
+
+    return translate
+
+
+def _is_ttl(identity: Mapping[str, Any]) -> bool:
+    # boto3 names them PrincipalId and Type, the wire and DynamoDB Local principalId and type
+    return TTL_PRINCIPAL in (identity.get("PrincipalId"), identity.get("principalId"))
+
+
+def written_at_ms_of(record: StreamRecord, attribute: str) -> int | None:
+    """The time of the write that the item itself names, in ms; None when it names none (deletes name an older one)."""
+    try:
+        return int(float(record["dynamodb"]["NewImage"][attribute]["N"]))
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,233 @@
+"""A worker: one process of a feed's producer. It shares the slots with the other workers of the feed."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from connectors.aws import AwsClients
+from connectors.dynamodb_streams import StreamClient
+from connectors.kafka import MAX_RECORD_BYTES, KafkaClients
+from connectors.telemetry import Telemetry
+from producers.stream.discovery import Discovery
+from producers.stream.environment import Environment
+from producers.stream.health import judge
+from producers.stream.kafka_log import KafkaFollower, KafkaGroup, KafkaLog
+from producers.stream.metrics import Metrics
+from producers.stream.owner import OwnerState, SlotOwner
+from producers.stream.ports import Clock, Follower, Group, Log, Stream
+from producers.stream.settings import ProducerSettings
+from producers.stream.translate import Codec, FeedSource
+from producers.stream.view import View
+from schemas.errors import FatalError, RetryableError
+
+GROUP_POLL_MS = 100
+FOLLOW_POLL_MS = 500
+HEALTH_EVERY_MS = 1_000
+RECORD_MARGIN_BYTES = 64 * 1024
+"""Room for a record's key and headers below Kafka's limit."""
+
+_log = logging.getLogger(__name__)
+
+
+def system_clock() -> Clock:
+    """The machine's clocks and chance."""
+    return Clock(
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        steady_ms=lambda: time.monotonic_ns() // 1_000_000,
+        random=random.random,
+    )
+
+
+class Worker:
+    """Runs until told to stop; whatever it is made of is passed in."""
+
+    def __init__(
+        self,
+        source: FeedSource,
+        settings: ProducerSettings,
+        *,
+        kafka: KafkaClients,
+        aws: AwsClients,
+        codec: Codec,
+        telemetry: Telemetry,
+        stop: threading.Event,
+        clock: Clock | None = None,
+    ) -> None:
+        self._source, self._settings, self._codec = source, settings, codec
+        self._kafka, self._telemetry, self._stop = kafka, telemetry, stop
+        self._clock = clock or system_clock()
+        self._stream: Stream = StreamClient(aws, now_ms=self._clock.now_ms)
+        self._owners: dict[int, SlotOwner] = {}
+        self._threads: dict[int, threading.Thread] = {}
+        self._assigned: frozenset[int] = frozenset()
+        self._assigned_ms: dict[int, int] = {}
+        self._failure: FatalError | None = None
+        self._started_ms = self._clock.steady_ms()
+
+    def run_forever(self) -> None:
+        """Work until the stop event is set.
+
+        Raises:
+            ConfigError: table, stream or topics are not as they must be.
+            FatalError: going on would break a promise; positions are as they were.
+        """
+        self._telemetry.readiness.set("slots", ok=False, reason="no slot is assigned yet")
+        self._stream.status(self._source.table)  # a table that cannot work is told at once, by a sentence
+        log = KafkaLog(self._kafka, self._source.feed, self._settings)
+        view = View(log.slots())
+        follower = KafkaFollower(self._kafka, self._source.feed, view.slots)
+        group = KafkaGroup(self._kafka, self._source.feed, self._settings)
+        discovery = Discovery(self._source.table, self._stream, view, self._settings, self._clock)
+        pool = ThreadPoolExecutor(self._settings.fetch_threads, thread_name_prefix="fetch")
+        environment = self._environment(view, _ThreadPool(pool))
+        ended = threading.Event()
+        helpers = [
+            self._start("follower", lambda: _follow(follower, view, ended), ended),
+            self._start("discovery", lambda: _discover(discovery, view, ended), ended),
+        ]
+        _log.info("worker started feed=%s table=%s slots=%d", self._source.feed, self._source.table, view.slots)
+        try:
+            self._serve(group, log, environment, discovery)
+        finally:
+            self._shut_down(group, follower, pool, helpers, ended)
+        if self._failure is not None:
+            raise self._failure
+
+    def _environment(self, view: View, pool: _ThreadPool) -> Environment:
+        return Environment(
+            source=self._source,
+            settings=self._settings,
+            codec=self._codec,
+            stream=self._stream,
+            pool=pool,
+            clock=self._clock,
+            view=view,
+            metrics=Metrics(self._telemetry.registry),
+            record_max_bytes=MAX_RECORD_BYTES - RECORD_MARGIN_BYTES,
+        )
+
+    def _serve(self, group: Group, log: Log, environment: Environment, discovery: Discovery) -> None:
+        judged_ms = 0
+        while not self._stop.is_set() and self._failure is None:
+            for event in group.poll(GROUP_POLL_MS):
+                now_assigned = self._assigned | set(event.slots) if event.given else self._assigned - set(event.slots)
+                self._assigned = frozenset(now_assigned)
+                _log.info("slots %s slots=%s", "given" if event.given else "taken away", sorted(event.slots))
+            self._match(log, environment)
+            now = self._clock.steady_ms()
+            if now - judged_ms >= HEALTH_EVERY_MS:
+                judged_ms = now
+                judge(
+                    self._telemetry,
+                    environment,
+                    owners=self._owners,
+                    assigned_ms=self._assigned_ms,
+                    discovery=discovery,
+                    started_ms=self._started_ms,
+                )
+
+    def _match(self, log: Log, environment: Environment) -> None:
+        """Owners for what is assigned; those of what is not stop by themselves."""
+        for number, owner in list(self._owners.items()):
+            if owner.failure is not None:
+                self._failure = owner.failure
+            if number not in self._assigned:
+                owner.wakeup.set()
+            if not self._threads[number].is_alive():
+                del self._owners[number], self._threads[number]
+                self._assigned_ms.pop(number, None)
+        for number in self._assigned - self._owners.keys():
+            if self._failure is not None:
+                return
+            owner = SlotOwner(number, environment, log, self._is_assigned)
+            self._owners[number] = owner
+            self._assigned_ms[number] = self._clock.steady_ms()
+            self._threads[number] = self._start(f"slot-{number}", lambda owner=owner: _drive(owner), None)  # type: ignore[misc]  # a default argument binds the owner
+
+    def _is_assigned(self, number: int) -> bool:
+        return number in self._assigned
+
+    def _start(self, name: str, run: Callable[[], None], ended: threading.Event | None) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                run()
+            except FatalError as error:
+                self._failure = self._failure or error
+            except Exception as error:  # noqa: BLE001 (a thread that dies unseen is the failure we fear most)
+                _log.exception("thread failed name=%s", name)
+                self._failure = self._failure or FatalError(
+                    f"the thread {name} failed: {error!r}", hint="this is a bug: report it with the log's traceback"
+                )
+            finally:
+                if ended is not None and not ended.is_set():
+                    _log.debug("thread ended name=%s", name)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _shut_down(
+        self,
+        group: Group,
+        follower: Follower,
+        pool: ThreadPoolExecutor,
+        helpers: list[threading.Thread],
+        ended: threading.Event,
+    ) -> None:
+        """Slots first (they abort what is open), then the group, so that others take over at once."""
+        self._assigned = frozenset()
+        for owner in self._owners.values():
+            owner.wakeup.set()
+        deadline = time.monotonic() + self._settings.stop_timeout_ms / 1_000
+        for number, thread in self._threads.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _log.warning("slot did not stop in time slot=%d", number)
+        group.close()
+        ended.set()
+        for thread in helpers:
+            thread.join(2.0)
+        follower.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+        _log.info("worker stopped feed=%s", self._source.feed)
+
+
+class _ThreadPool:
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._executor.submit(job)
+
+
+def _drive(owner: SlotOwner) -> None:
+    while owner.state is not OwnerState.STOPPED:
+        wait_ms = owner.step()
+        if wait_ms > 0:
+            owner.wakeup.wait(wait_ms / 1_000)
+        owner.wakeup.clear()
+
+
+def _follow(follower: Follower, view: View, ended: threading.Event) -> None:
+    while not ended.is_set():
+        try:
+            if entries := follower.poll(FOLLOW_POLL_MS):
+                view.follow(entries)
+        except RetryableError as error:
+            _log.warning("following again error=%s", error)
+            ended.wait(1.0)
+
+
+def _discover(discovery: Discovery, view: View, ended: threading.Event) -> None:
+    woken = threading.Event()
+    view.on_change(woken.set)
+    while not ended.is_set():
+        wait_ms = discovery.step()
+        woken.clear()
+        if not view.ended:
+            woken.wait(min(wait_ms, 1_000) / 1_000)
