@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -142,6 +143,7 @@ def test_two_owners_of_a_partition_store_each_record_once() -> None:
     old.flush()
     new.add(flow[5:])
     new.flush()
+    assert offsets_in(store) == list(range(12))
     old.add(flow[8:])
     old.flush()
     assert offsets_in(store) == list(range(12))
@@ -220,72 +222,121 @@ def test_a_range_of_time_is_read_without_the_rest() -> None:
     assert found == list(range(30, 90))
 
 
-MOVE = st.one_of(
-    st.tuples(st.just("add"), st.integers(1, 6)),
-    st.tuples(st.just("tick"), st.integers(0, 90_000)),
-    st.tuples(st.just("flush"), st.just(0)),
-    st.tuples(st.just("commit"), st.just(0)),
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(1, 6)),
+        st.tuples(st.just("tick"), st.integers(0, 90_000)),
+        st.tuples(st.just("flush"), st.just(0)),
+        st.tuples(st.just("commit"), st.just(0)),
+        st.tuples(st.just("zombies"), st.just(0)),
+    ),
+    max_size=12,
 )
+TO_THE_END: list[tuple[str, int]] = [("add", 99), ("zombies", 0), ("flush", 0), ("commit", 0)]
+
+
+@dataclass
+class Life:
+    """One process from its start to its kill, or its loss of the partition."""
+
+    puts_to_live: int
+    stored: bool
+    """Whether the upload that kills it is stored."""
+    moves: list[tuple[str, int]]
+
+
+@dataclass
+class World:
+    """The topic, the bucket and the commit: what outlives a process."""
+
+    flow: list[StoredRecord]
+    grace_ms: int
+    store: MemoryStore = field(default_factory=MemoryStore)
+    committed: int = 0
+    zombies: list[PartitionWriter] = field(default_factory=list)
+
+    def live(self, life: Life) -> None:
+        """One life; a process that is not killed stays as a zombie that does not know that it lost the partition."""
+        process = Process(self.store, grace_ms=self.grace_ms, open_ms=60_000)
+        writer = process.open(self.committed)
+        self.arm(life)
+        unread = [r for r in self.flow if r.offset() >= self.committed]
+        try:
+            for move in life.moves:
+                self.step(process, writer, unread, *move)
+        except Killed:
+            return
+        finally:
+            self.store.before = self.store.after = lambda key: None
+        self.wake_zombies()
+        self.zombies = [writer]
+
+    def wake_zombies(self) -> None:
+        """Whatever former owners still hold lands now; this does not kill the process at work."""
+        before, after = self.store.before, self.store.after
+        self.store.before = self.store.after = lambda key: None
+        for zombie in self.zombies:
+            zombie.flush()
+        self.store.before, self.store.after = before, after
+
+    def arm(self, life: Life) -> None:
+        """Die at the life's last upload, before or after it is stored."""
+        left = life.puts_to_live
+
+        def die(key: str) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+
+        if life.stored:
+            self.store.after = die
+        else:
+            self.store.before = die
+
+    def step(
+        self, process: Process, writer: PartitionWriter, unread: list[StoredRecord], move: str, amount: int
+    ) -> None:
+        """One move of the runtime."""
+        if move == "add":
+            writer.add(unread[:amount])
+            del unread[:amount]
+        elif move == "tick":
+            process.now_ms += amount
+            writer.tick(process.now_ms)
+        elif move == "flush":
+            writer.flush()
+        elif move == "zombies":
+            self.wake_zombies()
+        else:
+            assert writer.durable() >= self.committed
+            self.committed = writer.durable()
+
+
+LIVES = st.lists(st.builds(Life, st.integers(0, 8), st.booleans(), MOVES), max_size=6)
 
 
 @settings(max_examples=400, deadline=None)
 @given(
     minutes=st.lists(st.integers(0, 4), min_size=1, max_size=30),
-    lives=st.lists(
-        st.tuples(st.integers(0, 8), st.booleans(), st.lists(MOVE, max_size=12)), min_size=0, max_size=6
-    ),
+    lives=LIVES,
     marker_every=st.integers(2, 5),
     grace_ms=st.sampled_from([0, 30_000]),
 )
 def test_whatever_crashes_each_record_is_archived_once_in_its_minute(
-    minutes: list[int], lives: list[tuple[int, bool, list[tuple[str, int]]]], marker_every: int, grace_ms: int
+    minutes: list[int], lives: list[Life], marker_every: int, grace_ms: int
 ) -> None:
-    """Minutes interleaved at will, a crash before or after any upload and any commit: each record is there once.
-
-    Former owners stay alive: each new life may find the last one still writing, as after a lost session.
-    """
+    """Minutes interleaved at will, a crash before or after any upload and any commit, former owners that write on:
+    each record is in the archive once, in its minute, in order."""
     offsets = [offset for offset in range(2 * len(minutes)) if offset % marker_every][: len(minutes)]
-    flow = [at(offset, minute) for offset, minute in zip(offsets, minutes, strict=True)]
-    store = MemoryStore()
-    committed = 0
-    zombies: list[PartitionWriter] = []
-    for puts_to_live, stored, moves in [*lives, (10_000, True, [("add", 99), ("flush", 0), ("commit", 0)])]:
-        left = [puts_to_live]
-
-        def die(key: str, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-
-        store.before, store.after = (lambda key: None, die) if stored else (die, lambda key: None)
-        process = Process(store, grace_ms=grace_ms, open_ms=60_000)
-        writer = process.open(committed)
-        unread = [r for r in flow if r.offset() >= committed]
-        try:
-            for move, amount in moves:
-                if move == "add":
-                    writer.add(unread[:amount])
-                    del unread[:amount]
-                elif move == "tick":
-                    process.now_ms += amount
-                    writer.tick(process.now_ms)
-                elif move == "flush":
-                    writer.flush()
-                else:
-                    assert writer.durable() >= committed
-                    committed = writer.durable()
-        except Killed:
-            continue
-        finally:
-            store.before = store.after = lambda key: None
-        for zombie in zombies:  # it was not killed, only late: what it still holds lands now
-            zombie.flush()
-        zombies = [writer]
-    assert Counter(offsets_in(store)) == Counter(offsets)
-    for run in runs_in(store, "archive", PARTITION):
-        assert 0 <= run.minute - START_MS // MINUTE_MS <= 4
-    by_minute = list(read_archive(store, "archive", PARTITION))
-    assert all(a.offset() < b.offset() for a, b in pairwise(by_minute) if minute_of(a) == minute_of(b))
+    world = World([at(offset, minute) for offset, minute in zip(offsets, minutes, strict=True)], grace_ms)
+    for life in [*lives, Life(10_000, True, TO_THE_END)]:
+        world.live(life)
+    assert Counter(offsets_in(world.store)) == Counter(offsets)
+    archived = list(read_archive(world.store, "archive", PARTITION))
+    assert all(a.offset() < b.offset() for a, b in pairwise(archived) if minute_of(a) == minute_of(b))
+    runs = runs_in(world.store, "archive", PARTITION)
+    assert {minute_of(r) for r in world.flow} == {run.minute for run in runs}
 
 
 def minute_of(found: StoredRecord) -> int:
