@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import config, topics
+from feed.cli import config, run, topics
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
+app.add_typer(run.app, name="run")
 
 
 def main() -> None:

@@ -29,6 +29,8 @@ class TableSettings(Settings):
     """A number attribute with the time of the write in milliseconds; without it, delays are measured from capture."""
     version_attribute: str | None = None
     """A number attribute that grows with every write of an item; look-ups in a replica are compared by it."""
+    region_attribute: str | None = None
+    """A text attribute with the AWS region that wrote the item (global tables): such changes are marked with it."""
 
 
 class TopicSettings(Settings):

@@ -15,6 +15,7 @@ from feed.config.models import (
     TelemetrySettings,
     TopicSettings,
 )
+from producers.stream import ProducerSettings
 from schemas.settings import Settings
 
 
@@ -31,6 +32,8 @@ class FeedConfig(Settings):
     """Regions by a short name of your own (``eu``, ``us``, ``ap``)."""
     mirrors: tuple[MirrorSettings, ...] = ()
     """Flows of MirrorMaker 2, each from the table's region."""
+    producer: ProducerSettings = ProducerSettings()
+    """How the stream is read and published."""
     schemas: SchemaSettings = SchemaSettings()
     """How events are written."""
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -1,0 +1,31 @@
+"""``feed run``: the long-running processes. A container or a unit file starts one each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from feed.cli.options import ConfigOption, load
+
+app = typer.Typer(no_args_is_help=True, help="Run one process of the feed until it is told to stop.")
+
+PortOption = Annotated[
+    int | None,
+    typer.Option("--metrics-port", help="Port of /metrics, /healthz and /readyz; else telemetry.port of feed.yaml."),
+]
+LevelOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+# The imports below stand inside the commands: each process loads what it runs, and `feed --help` answers at once.
+
+
+@app.command(epilog="Example: feed run producer -c feed.yaml --metrics-port 9404")
+def producer(config: ConfigOption = None, metrics_port: PortOption = None, log_level: LevelOption = "info") -> None:
+    """Read the table's stream and publish it. Start several: they share the stream's shards."""
+    from feed.run.process import process  # noqa: PLC0415
+    from feed.run.producer import run_producer  # noqa: PLC0415
+
+    settings = load(config)
+    with process(f"{settings.feed}-producer", settings.telemetry, port=metrics_port, log_level=log_level) as running:
+        run_producer(settings, running)
