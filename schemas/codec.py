@@ -19,7 +19,6 @@ from schemas.events import change_shape
 from schemas.framing import (
     Framing,
     Glue,
-    NoOtherSchemas,
     SchemaId,
     SingleObject,
     WriterSchemas,
@@ -30,6 +29,7 @@ from schemas.framing import (
     unknown_schema,
 )
 from schemas.images import image_converter
+from schemas.released import ReleasedSchemas
 
 _UNREADABLE = (
     EOFError,
@@ -86,12 +86,12 @@ class ChangeCodec:
         Args:
             avsc: the image schema, for example ``schemas.bundled.load("order")``.
             framing: how values are written; reading takes every framing. Default: Avro single-object.
-            writers: where the schemas of other writers (older, newer, other framings) are found. Default: nowhere.
+            writers: where schemas of other writers (older, newer, other framings) are found. Default: releases.
 
         Raises:
             ConfigError: the schema cannot be an image's.
         """
-        return cls(avsc, framing=framing or SingleObject(), writers=writers or NoOtherSchemas())
+        return cls(avsc, framing=framing or SingleObject(), writers=writers or ReleasedSchemas())
 
     def encode(self, change: Change) -> bytes:
         """The value of a change's record.

@@ -17,15 +17,19 @@ _LOGICAL_TYPES_OF_PYTHON = {"decimal"}
 """Logical types that fastavro turns into Python values; times are stripped, so that they stay integers."""
 
 
-def change_schema(image: Mapping[str, Any]) -> dict[str, Any]:
+def change_schema(image: Mapping[str, Any], envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The schema of a table's changes, named after its image: ``orders.Order`` → ``orders.OrderChange``.
+
+    Args:
+        image: the schema of the table's items.
+        envelope: another ``change.avsc`` than this version's, to see what an earlier one wrote.
 
     Raises:
         ConfigError: the image schema has no name, or its property ``key`` does not name one or two of its fields.
     """
     name = image_name(image)
     namespace, _, short = name.rpartition(".")
-    envelope = bundled.load("change")
+    envelope = dict(envelope or bundled.load("change"))
     full = dict(image) | {"name": short, "namespace": namespace}
     fields = [_field(field, name, full, _key_record(image, namespace, short)) for field in envelope["fields"]]
     return envelope | {"name": f"{short}Change", "namespace": namespace, "fields": fields}

@@ -86,14 +86,6 @@ class WriterSchemas(Protocol):
         ...
 
 
-class NoOtherSchemas:
-    """Knows none: only the codec's own schemas can be read."""
-
-    def find(self, schema_id: SchemaId) -> Mapping[str, Any] | None:  # noqa: ARG002  # the protocol's signature
-        """Always None."""
-        return None
-
-
 def fingerprint_of(schema: Mapping[str, Any]) -> int:
     """CRC-64-AVRO of a schema's Parsing Canonical Form, as an unsigned integer."""
     text = fingerprint(to_parsing_canonical_form(json.loads(json.dumps(schema))), "CRC-64-AVRO")
