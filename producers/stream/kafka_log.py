@@ -70,7 +70,7 @@ class KafkaSlotLog:
         deadline = 0.0
         while True:
             try:
-                producer.produce(topic, value, key, partition, None, timestamp_ms, headers)  # type: ignore[arg-type]  # the stub wants a list of headers, the client takes any sequence
+                producer.produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]  # the stub wants a list of headers, the client takes any sequence
             except BufferError:
                 # the client's own bound: wait for the broker to take some
                 now = time.monotonic()
