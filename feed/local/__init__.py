@@ -2,8 +2,8 @@
 
 What it promises:
 
-* every part is real software in a process (or a container) of its own, with an address that is known before it starts and is kept
-  when it is killed and started again;
+* every part is real software in a process (or a container) of its own, with an address that is known before it starts
+  and is kept when it is killed and started again;
 * starting is parallel, and waits, within a bound, until the part answers; a failure quotes the part's log and names
   the file;
 * nothing is left running when the owner ends in any way, ``kill -9`` included (``guardian``);
@@ -23,6 +23,7 @@ from feed.local.part import Part, ProcessPart, Site
 from feed.local.ports import free_port
 from feed.local.program import Program
 from feed.local.settings import LocalSettings
+from feed.local.shards import ShardControl
 from feed.local.stack import Stack, StackPlan
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Part",
     "ProcessPart",
     "Program",
+    "ShardControl",
     "Site",
     "Stack",
     "StackPlan",

@@ -53,7 +53,7 @@ class Guardian:
         except (OSError, ValueError) as e:
             raise FatalError(
                 f"The guardian process {self.pid} that ends local parts is gone ({e}).",
-                hint="Stop and start again; if it was killed by hand, end what still runs by the process ids in the logs.",
+                hint="Stop and start again; if it was killed by hand, end by hand what still runs.",
             ) from e
 
     def spawn(self, argv: Sequence[str], *, log: IO[bytes], cwd: Path) -> subprocess.Popen[bytes]:

@@ -20,9 +20,10 @@ JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"
 class JavaPart(ProcessPart):
     """A Java main class with a small heap.
 
-    ``kind`` names programs that load the same classes. The first orderly stop of a kind leaves a class-data archive in the cache, beside its jars: the classes it
-    loaded, parsed and checked. Later starts map it and need about half the time. An archive that does not fit (another
-    Java build) is another file; one that is being written has another name until it is whole.
+    ``kind`` names programs that load the same classes. The first orderly stop of a kind leaves a class-data archive in
+    the cache, beside its jars: the classes it loaded, parsed and checked. Later starts map it and need about half the
+    time. An archive for another Java build is another file; one that is being written has another name until it is
+    whole.
     """
 
     def __init__(
@@ -97,5 +98,5 @@ class JavaPart(ProcessPart):
 
     @property
     def wants_orderly_stop(self) -> bool:
-        """Whether stopping it in order would leave something useful behind, even when its state is to be deleted."""
+        """It is noting its classes and writes the archive when it ends."""
         return self._archives and self.pid is not None and not self._archive.exists()

@@ -13,7 +13,7 @@ READY = b"Kafka MirrorMaker started"
 
 
 class Mirror(JavaPart):
-    """The copy into ``target``. It says it is ready when its worker runs; the first record follows some seconds later."""
+    """The copy into ``target``. It is ready when its worker runs; the first record follows some seconds later."""
 
     def __init__(self, target: str, site: Site, *, java: Java, jars: Jars, properties: Callable[[], str]) -> None:
         super().__init__(

@@ -27,7 +27,7 @@ LOG_TAIL_LINES = 12
 class Part(Protocol):
     """A broker, a mirror, a database: something that runs, has addresses, and can be made to fail.
 
-    A part keeps its addresses and its state over ``kill`` and ``restart``. Processes and containers both look like this.
+    A part keeps its addresses and its state over ``kill`` and ``restart``. Processes and containers look alike here.
     """
 
     @property
@@ -138,7 +138,7 @@ class ProcessPart(ABC):
     def is_ready(self) -> bool:
         """Whether it answers now; called often, must return within a second or two."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most parts have nothing to prepare
         """Before each start: write configuration, format a disk."""
 
     def start(self) -> None:
@@ -214,6 +214,18 @@ class ProcessPart(ABC):
         process.wait()
         self.site.guardian.forget(process)
         self._process = None
+
+    @property
+    def wants_orderly_stop(self) -> bool:
+        """Whether an orderly stop leaves something useful behind even when the state is about to be deleted."""
+        return False
+
+    def finish(self) -> None:
+        """End it for good: in order where its state is kept, at once where it is about to be deleted."""
+        if self.site.disposable and not self.wants_orderly_stop:
+            self.kill()
+        else:
+            self.stop()
 
     def pause(self) -> None:
         """SIGSTOP."""

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from feed.local import ministack as mail
 from feed.local.broker import Broker
@@ -31,9 +32,11 @@ from schemas.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-HOME_REGION = "eu"
 # between Ireland and North Virginia, and between Ireland and Sydney
 ROUND_TRIPS_MS: Mapping[str, float] = {"us": 75.0, "ap": 260.0}
+
+# what others talk to: it starts before them and stops after them
+_SERVERS = (Broker, Link, DynamoDbLocal, ObjectStore, mail.Ministack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,11 @@ class Stack:
         assert isinstance(part, Link)  # noqa: S101 - by its name, for mypy
         return part
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Their names, the home region first."""
+        return self.plan.regions
+
     def bootstrap(self, region: str) -> str:
         """Where clients of this region find its cluster."""
         return self.broker(region).bootstrap
@@ -266,22 +274,15 @@ class Stack:
         try:
             kinds: list[list[Part]] = [[], []]
             for part in reversed(self._parts.values()):
-                kinds[isinstance(part, Broker | Link | DynamoDbLocal | ObjectStore | mail.Ministack)].append(part)
+                kinds[isinstance(part, _SERVERS)].append(part)
             for parts in kinds:  # who talks first, then who is talked to
                 if parts:
                     with ThreadPoolExecutor(len(parts)) as pool:
-                        list(pool.map(self._stop_part, parts))
+                        list(pool.map(_finish, parts))
         finally:
             self._guardian.close()
             if self._temporary:
                 shutil.rmtree(self.site.state_dir, ignore_errors=True)
-
-    def _stop_part(self, part: Part) -> None:
-        # A state that is about to be deleted needs no order. A Java part that is noting its classes does.
-        if self._temporary and isinstance(part, ProcessPart) and not getattr(part, "wants_orderly_stop", False):
-            part.kill()
-        else:
-            part.stop()
 
     def kill(self, name: str) -> None:
         """SIGKILL the part of that name."""
@@ -299,7 +300,7 @@ class Stack:
         """Undo ``isolate``."""
         self.link(region).mend()
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -310,6 +311,13 @@ class Stack:
 
 def _listener(region: str) -> str:
     return f"MIRROR_{region.upper()}"
+
+
+def _finish(part: Part) -> None:
+    if isinstance(part, ProcessPart):
+        part.finish()
+    else:
+        part.stop()
 
 
 def _start_together(parts: Sequence[Part]) -> None:

@@ -1,0 +1,172 @@
+"""Shards that a test rolls, splits and ages: edits of the SQLite file of a running DynamoDB Local.
+
+The server closes a shard by itself only after hours. Its streams are plain rows, though (``ss`` the shards, ``us`` the
+records), and it looks at them anew with each request: what is written there is what a reader sees. An edit takes some
+milliseconds; a put at that moment may be answered 500 without having been applied, which every SDK tries again.
+
+What holds here as on AWS: a child begins after its parent's last record, and a key's records go to the child of the
+shard that had them before. The server itself knows one open shard; a trigger in the file spreads the records by a hash
+of the key over ``slots``, and a split of *n* slots into *2n* is a refinement of the hash, so that keys never cross.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BUSY_WITHIN_S = 10.0
+HOUR_MS = 3_600_000
+
+# The record's first string key (the keys come first in its JSON). The server's SQLite has no JSON functions.
+_KEY_HASH = """(
+  SELECT coalesce(unicode(substr(k, -1)), 0) + 3 * length(k) + 7 * coalesce(unicode(substr(k, -2, 1)), 0)
+  FROM (SELECT substr(tail, 1, instr(tail, '"') - 1) AS k
+        FROM (SELECT substr(text, instr(text, '{"S":"') + 6) AS tail
+              FROM (SELECT CAST(NEW.StreamRecord AS TEXT) AS text))))"""
+
+_OPEN_SLOTS = """SELECT slots.ShardID AS ShardID, slots.Slot AS Slot
+  FROM feed_slots AS slots JOIN ss ON ss.ShardID = slots.ShardID
+  WHERE ss.StreamID = NEW.StreamID AND ss.DeletionDateTime IS NULL"""
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS feed_slots (ShardID TEXT PRIMARY KEY, Slot INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS feed_spread AFTER INSERT ON us WHEN (SELECT count(*) FROM ({_OPEN_SLOTS})) > 0 BEGIN
+  UPDATE us SET ShardID = (
+    SELECT ShardID FROM ({_OPEN_SLOTS}) WHERE Slot = ({_KEY_HASH} % (SELECT count(*) FROM ({_OPEN_SLOTS}))))
+  WHERE SequenceNumber = NEW.SequenceNumber;
+END;
+-- Writers at the same time commit slightly out of the order of their numbers: a fresh child begins as low as it must.
+CREATE TRIGGER IF NOT EXISTS feed_lower AFTER UPDATE OF ShardID ON us BEGIN
+  UPDATE ss SET InitialSequenceNumberStart = NEW.SequenceNumber
+  WHERE ShardID = NEW.ShardID AND InitialSequenceNumberStart > NEW.SequenceNumber;
+END;
+"""  # noqa: S608 - made of the constants above
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A row of the server's table of shards."""
+
+    shard_id: str
+    parent_id: str | None
+    is_open: bool
+    first_sequence: int
+    last_sequence: int | None
+
+
+class ShardControl:
+    """The shards of one stream; ``database`` is ``DynamoDbLocal.database``."""
+
+    def __init__(
+        self, database: Path, stream_arn: str, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._database = database
+        self._stream_arn = stream_arn
+        self._now_ms = now_ms
+
+    @contextmanager
+    def _edit(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._database, timeout=BUSY_WITHIN_S, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        finally:
+            connection.close()
+
+    def shards(self) -> list[Shard]:
+        """All shards of the stream, oldest first."""
+        with self._edit() as db:
+            rows = db.execute(
+                "SELECT ShardID, ParentShardID, DeletionDateTime, InitialSequenceNumberStart, SequenceNumberEnd "
+                "FROM ss WHERE StreamID = ? ORDER BY CreationDateTime, ShardID",
+                (self._stream_arn,),
+            ).fetchall()
+        return [Shard(shard, parent, deleted is None, first, last) for shard, parent, deleted, first, last in rows]
+
+    def roll(self) -> dict[str, list[str]]:
+        """Close every open shard and give it one child, as AWS does every four hours; parent → children."""
+        return self.split(1)
+
+    def split(self, factor: int = 2) -> dict[str, list[str]]:
+        """Close every open shard and give it ``factor`` children, which share its keys; parent → children."""
+        with self._edit() as db:
+            for statement in _statements(_SCHEMA):
+                db.execute(statement)
+            parents = self._open_by_slot(db)
+            last = db.execute("SELECT coalesce(max(SequenceNumber), 0) FROM us").fetchone()[0]
+            families: dict[str, list[str]] = {}
+            for slot, (parent, first) in enumerate(parents):
+                end = max(last, first)
+                self._close(db, parent, end)
+                families[parent] = [
+                    self._open(db, parent, end + 1, slot + child * len(parents)) for child in range(factor)
+                ]
+            return families
+
+    def _open_by_slot(self, db: sqlite3.Connection) -> list[tuple[str, int]]:
+        rows = db.execute(
+            "SELECT ss.ShardID, ss.InitialSequenceNumberStart FROM ss LEFT JOIN feed_slots AS slots "
+            "ON slots.ShardID = ss.ShardID WHERE ss.StreamID = ? AND ss.DeletionDateTime IS NULL "
+            "ORDER BY slots.Slot, ss.ShardID",
+            (self._stream_arn,),
+        )
+        return [(str(shard), int(first)) for shard, first in rows]
+
+    def _close(self, db: sqlite3.Connection, shard: str, last_sequence: int) -> None:
+        db.execute(
+            "UPDATE ss SET DeletionDateTime = ?, SequenceNumberEnd = ? WHERE ShardID = ?",
+            (self._now_ms(), last_sequence, shard),
+        )
+
+    def _open(self, db: sqlite3.Connection, parent: str, first_sequence: int, slot: int) -> str:
+        now = self._now_ms()
+        child = f"shardId-{now:020d}-{uuid.uuid4().hex[:8]}"
+        db.execute(
+            "INSERT INTO ss VALUES (?, ?, ?, NULL, ?, NULL, ?)", (self._stream_arn, child, now, first_sequence, parent)
+        )
+        db.execute("INSERT INTO feed_slots VALUES (?, ?)", (child, slot))
+        return child
+
+    def age(self, hours: float, shards: Sequence[str] | None = None) -> None:
+        """Make records and shards look ``hours`` older, all of them or those of ``shards``.
+
+        Past 24 hours the server trims: reading answers TrimmedDataAccess; a closed shard is still listed, and refused.
+        """
+        ms = int(hours * HOUR_MS)
+        chosen = [shard.shard_id for shard in self.shards()] if shards is None else list(shards)
+        with self._edit() as db:
+            for shard in chosen:
+                db.execute("UPDATE us SET CreationDateTime = CreationDateTime - ? WHERE ShardID = ?", (ms, shard))
+                db.execute(
+                    "UPDATE ss SET CreationDateTime = CreationDateTime - ?, DeletionDateTime = DeletionDateTime - ? "
+                    "WHERE ShardID = ?",
+                    (ms, ms, shard),
+                )
+
+    def forget(self, shards: Sequence[str]) -> None:
+        """Take shards and their records off the stream, as AWS does with closed ones after 24 hours."""
+        with self._edit() as db:
+            for shard in shards:
+                db.execute("DELETE FROM us WHERE ShardID = ?", (shard,))
+                db.execute("DELETE FROM ss WHERE ShardID = ?", (shard,))
+
+
+def _statements(script: str) -> list[str]:
+    """The script's statements one by one: ``executescript`` would commit before it begins."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements
