@@ -33,3 +33,8 @@ def names() -> tuple[str, ...]:
     """The names that :func:`load` knows."""
     folder = files("schemas") / "avro"
     return tuple(sorted(entry.name.removesuffix(".avsc") for entry in folder.iterdir() if entry.name.endswith(".avsc")))
+
+
+def images() -> tuple[str, ...]:
+    """The bundled schemas of images: those that name a table's key."""
+    return tuple(name for name in names() if "key" in load(name))
