@@ -1,7 +1,8 @@
 """Schema registries.
 
 Promises: three kinds behind one contract (bundled, Confluent-compatible REST, AWS Glue); bounded time, retries and
-cache; a start without the registry when its cache file is warm; nothing is registered unless a person, or a setting, says so.
+cache; a start without the registry when its cache file is warm; nothing is registered unless a person, or a setting,
+says so.
 """
 
 from connectors.registry.bundled import BundledRegistry

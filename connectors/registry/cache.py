@@ -1,4 +1,4 @@
-"""What a registry said once stays true (no id is ever given to another schema): a cache without expiry, with a bound."""
+"""What a registry said once stays true (no id is ever given to another schema): no expiry, but a bound."""
 
 from __future__ import annotations
 

@@ -45,12 +45,10 @@ class GlueRegistry:
         client: Any,
         *,
         sleep: Callable[[float], None] = time.sleep,
-        zlib: bool = False,
     ) -> None:
         self._settings = settings
         self._glue = client
         self._sleep = sleep
-        self._zlib = zlib
         self._cache = SchemaCache(settings.cache_file)
 
     def find(self, schema_id: SchemaId) -> Mapping[str, Any] | None:
@@ -103,7 +101,7 @@ class GlueRegistry:
 
     def framing(self, registered: RegisteredSchema) -> Glue:
         """See :class:`connectors.registry.contract.Registry`."""
-        return Glue(uuid.UUID(str(registered.id)), zlib=self._zlib)
+        return Glue(uuid.UUID(str(registered.id)), zlib=self._settings.glue_zlib)
 
     def _create(self, subject: str, text: str) -> Mapping[str, Any]:
         created = self._call(
