@@ -177,7 +177,7 @@ def _load(key: bytes, value: bytes) -> dict[str, Any]:
     try:
         data: dict[str, Any] = orjson.loads(value)
         version = data.pop("v")
-    except (orjson.JSONDecodeError, KeyError, AttributeError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise FatalError(
             f"the positions record {key!r} cannot be read: {error}",
             hint="something else wrote into the positions topic; look at the record, and at the topic's ACLs",
