@@ -16,8 +16,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 
 class DataApi(ProcessPart):
-    """A warehouse with the Redshift Data API: ``endpoint`` for boto3's ``redshift-data``, one DuckDB file as its
-    state."""
+    """A warehouse behind the Redshift Data API, with one DuckDB file as its state."""
 
     def __init__(
         self, site: Site, *, s3_endpoint: str, access_key_id: str, secret_access_key: str, name: str = "warehouse-db"

@@ -126,7 +126,7 @@ def _refuse_merge(tree: exp.Expression) -> None:
         raise Refused("ERROR: MERGE needs exactly one WHEN MATCHED and one WHEN NOT MATCHED")
     for branch in branches:
         then = branch.args["then"]
-        if isinstance(then, exp.Insert) and not isinstance(then.this, exp.Tuple):
+        if isinstance(then, exp.Insert) and not isinstance(then.expression, exp.Tuple):
             raise Refused("ERROR: the INSERT of a MERGE needs its list of columns here: without it, order decides")
 
 
@@ -166,7 +166,8 @@ def _without_informational(tree: exp.Create) -> None:
         (node.parent if isinstance(node.parent, exp.ColumnConstraint) else node).pop()
     if tree.args.get("kind") == "TABLE":
         kept = [
-            entry for entry in (tree.args.get("properties") or exp.Properties()).expressions
+            entry
+            for entry in (tree.args.get("properties") or exp.Properties()).expressions
             if isinstance(entry, exp.TemporaryProperty)
         ]
         tree.set("properties", exp.Properties(expressions=kept) if kept else None)
@@ -176,10 +177,15 @@ def _enforce_lengths(tree: exp.Create) -> None:
     """VARCHAR(n) holds n bytes in Redshift; DuckDB ignores n, so it becomes a CHECK."""
     for column in tree.find_all(exp.ColumnDef):
         size = column.kind.find(exp.DataTypeParam) if column.kind is not None else None
-        if column.kind is None or size is None or column.kind.this not in {
-            exp.DataType.Type.VARCHAR,
-            exp.DataType.Type.CHAR,
-        }:
+        if (
+            column.kind is None
+            or size is None
+            or column.kind.this
+            not in {
+                exp.DataType.Type.VARCHAR,
+                exp.DataType.Type.CHAR,
+            }
+        ):
             continue
         name = column.this.sql("duckdb")
         check = exp.CheckColumnConstraint(this=sqlglot.parse_one(f"STRLEN({name}) <= {size.name}", dialect="duckdb"))
