@@ -4,3 +4,26 @@ Promises: only the contiguous prefix of a partition whose effects are durable is
 is kept whole in ``<group>.dead-letter``; everything held is bounded; health means progress. A sink is a small class
 (:mod:`consumers.runtime.contracts`) with no Kafka in it.
 """
+
+from consumers.runtime.build import consumer
+from consumers.runtime.consumer import Consumer
+from consumers.runtime.contracts import BatchSink, Partition, PartitionWriter, Record, RecordSink, SelectiveSink
+from consumers.runtime.kafka import KafkaBroker
+from consumers.runtime.memory import MemoryBroker
+from consumers.runtime.reaction import time_of
+from consumers.runtime.settings import RuntimeSettings
+
+__all__ = [
+    "BatchSink",
+    "Consumer",
+    "KafkaBroker",
+    "MemoryBroker",
+    "Partition",
+    "PartitionWriter",
+    "Record",
+    "RecordSink",
+    "RuntimeSettings",
+    "SelectiveSink",
+    "consumer",
+    "time_of",
+]

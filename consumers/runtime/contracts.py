@@ -65,6 +65,7 @@ class Partition:
     number: int
 
 
+@runtime_checkable
 class RecordSink(Protocol):
     """Acts on single changes: parallel by key, ordered within a key."""
 

@@ -1,7 +1,8 @@
 """Parallel by key, ordered within a key. Pure: no thread, no clock; who calls it holds the lock.
 
-A *lane* is one key of one partition with its records in order. Its first record is in exactly one place: *ready* (somebody
-may take it), *in flight* (somebody works on it) or *parked* (it failed, and waits until a moment). The others wait behind it.
+A *lane* is one key of one partition with its records in order. Its first record is in exactly one place: *ready*
+(somebody may take it), *in flight* (somebody works on it) or *parked* (it failed, and waits until a moment). The others
+wait behind it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from consumers.runtime.contracts import Record
 from consumers.runtime.pressure import Load
 
 LaneKey = tuple[int, bytes]
-"""Partition number and key. Records without a key share the lane ``b""`` of their partition: order is never given up."""
+"""Partition number and key. Records without a key share the lane ``b""`` of their partition: their order is kept."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +27,8 @@ class Task:
     lane: LaneKey
     payload_bytes: int
     attempt: int = 1
+    in_flight: bool = False
+    """True while somebody works on it."""
     dropped: bool = False
     """True when its partition was given up meanwhile: what became of it is not counted."""
 
@@ -80,10 +83,11 @@ class Lanes:
         self._ready.append(task)
 
     def next_ready(self) -> Task | None:
-        """Take the first ready record; it is in flight until one of the next three is called for it."""
+        """Take the first ready record; it is in flight until :meth:`finish` or :meth:`park` is called for it."""
         while self._ready:
             task = self._ready.popleft()
             if not task.dropped:
+                task.in_flight = True
                 self._held[task.lane[0]].in_flight += 1
                 return task
         return None
@@ -94,6 +98,7 @@ class Lanes:
         Returns:
             False when its partition was given up meanwhile: then nothing may be counted for it.
         """
+        task.in_flight = False
         if task.dropped:
             return False
         held = self._held[task.lane[0]]
@@ -113,6 +118,7 @@ class Lanes:
 
     def park(self, task: Task, due_ms: int, because: Exception) -> None:
         """The record failed in a way that may pass: its key waits until ``due_ms``, whatever comes for it lines up."""
+        task.in_flight = False
         if task.dropped:
             return
         task.attempt += 1
@@ -122,12 +128,6 @@ class Lanes:
         self._lanes[task.lane].parked_because = because
         self._ticket += 1
         heapq.heappush(self._timers, (due_ms, self._ticket, task))
-
-    def give_back(self, task: Task) -> None:
-        """Nobody works on it after all: it is the first ready record again."""
-        if not task.dropped:
-            self._held[task.lane[0]].in_flight -= 1
-            self._ready.appendleft(task)
 
     def wake(self, now_ms: int, at_most: int | None = None) -> int:
         """Make parked heads whose time has come ready, at most so many; returns how many."""
@@ -146,15 +146,24 @@ class Lanes:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def drop(self, partition: int) -> int:
-        """Give a partition up: nothing of it is ready, parked or counted any more. Returns how many records that were."""
-        dropped = 0
+    def retire(self, partition: int) -> None:
+        """Start nothing more of a partition: only what is in flight stays, and may still finish."""
+        for key in [key for key in self._lanes if key[0] == partition]:
+            tasks = self._lanes[key].tasks
+            head = tasks[0]
+            for task in tasks:
+                task.dropped = not task.in_flight
+            if head.in_flight:
+                self._lanes[key].tasks = deque((head,))
+            else:
+                del self._lanes[key]
+
+    def drop(self, partition: int) -> None:
+        """Give a partition up: nothing of it is ready, parked, in flight or counted any more."""
         for key in [key for key in self._lanes if key[0] == partition]:
             for task in self._lanes.pop(key).tasks:
                 task.dropped = True
-                dropped += 1
         self._held.pop(partition, None)
-        return dropped
 
     def load(self, partition: int, span: int) -> Load:
         """What a partition holds."""

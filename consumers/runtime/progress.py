@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Progress(StrEnum):
@@ -52,7 +53,7 @@ def judge(samples: Sequence[Sample], now_ms: int, window_ms: int) -> Progress:
         return Progress.OK
     if now_ms - samples[-1].at_ms > window_ms:
         return Progress.STOP
-    steps = list(zip(samples, samples[1:], strict=False))
+    steps = list(pairwise(samples))
     if any(later.committed < earlier.committed for earlier, later in steps):
         return Progress.REWIND
     watched_whole_window = samples[-1].at_ms - samples[0].at_ms >= window_ms

@@ -16,17 +16,17 @@ class RuntimeSettings(Settings):
     """How a consumer fetches, retries, commits and judges itself. Every bound of the runtime is here."""
 
     protocol: Literal["classic", "consumer"] = "classic"
-    """Group protocol: ``classic`` (a dead member is noticed after ``session_timeout_ms``) or ``consumer`` (KIP-848, by the broker's own time-out)."""
+    """Group protocol: ``classic``, or ``consumer`` (KIP-848: a dead member is noticed by the broker's own time-out)."""
     session_timeout_ms: Milliseconds = 10_000
     """How long a classic group waits for a silent member before others take its partitions."""
     static_member_id: str | None = None
-    """Name of this member for static membership: a restart within the session keeps its partitions. Unique per process."""
+    """Name of this member for static membership: a restart within the session keeps its partitions. One per process."""
     fetch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Most records taken from the client at once."""
     poll_interval_ms: Annotated[int, Field(ge=1, le=1_000)] = 100
     """Longest wait for records before timers (retries, ticks, commits) are looked at."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 1
-    """Records handled at the same time, each of another key; 1 handles them in line, on the loop's own thread. Record sinks only."""
+    """Records handled at the same time, each of another key; 1: in line, on the loop's thread. Record sinks only."""
     commit_interval_ms: Milliseconds = 1_000
     """How often progress is committed; after a crash at most this much is seen again."""
     revoke_budget_ms: Milliseconds = 5_000
@@ -40,7 +40,7 @@ class RuntimeSettings(Settings):
     retry_cap_ms: Milliseconds = 30_000
     """Longest back-off; tries never end."""
     outage_after: Count = 16
-    """This many retryable failures in a row, with no success between, count as an outage: then only parked keys are tried, new records wait."""
+    """This many retryable failures with no success between are an outage: then one record is tried at a time."""
     max_held_records: Count = 5_000
     """Records of one partition in memory, not yet done, before it pauses (it goes on at half)."""
     max_held_bytes: Count = 16 * 1024 * 1024

@@ -44,10 +44,11 @@ def check_range(partition: str, offset: int, low: int, high: int) -> None:
         raise FatalError(
             f"gap on {partition}: this group is at offset {offset}, but the topic begins at {low}; "
             f"up to {low - offset} records were deleted by retention before it read them",
-            hint="`feed replay` brings them back from the archive and moves the group; nothing was skipped or committed",
+            hint="`feed replay` brings them back from the archive; nothing was skipped or committed",
         )
     if offset > high:
         raise FatalError(
-            f"{partition} ends at {high}, but this group is at offset {offset}: the topic was made anew or lost its end",
+            f"{partition} ends at {high}, but this group is at offset {offset}: "
+            f"the topic was made anew or lost its end",
             hint="find out which; `feed replay` moves the group once that is known; nothing was skipped or committed",
         )

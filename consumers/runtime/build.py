@@ -1,0 +1,103 @@
+"""Puts a consumer together."""
+
+from __future__ import annotations
+
+import random as randomness
+import threading
+import time
+from collections.abc import Callable
+
+from connectors.telemetry import Telemetry
+from consumers.runtime.batch_flow import BatchFlow
+from consumers.runtime.client import Broker
+from consumers.runtime.consumer import Consumer
+from consumers.runtime.contracts import BatchSink, RecordSink
+from consumers.runtime.dead_letters import DeadLetters
+from consumers.runtime.flow import Flow
+from consumers.runtime.handling import Decode, Handling
+from consumers.runtime.metrics import ConsumerMetrics
+from consumers.runtime.poison import PoisonLimit, PoisonWindow
+from consumers.runtime.reaction import TimeOf
+from consumers.runtime.record_flow import RecordFlow
+from consumers.runtime.settings import RuntimeSettings
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def consumer(
+    sink: RecordSink | BatchSink,
+    *,
+    topic: str,
+    group: str,
+    broker: Broker,
+    decode: Decode,
+    time_of: TimeOf,
+    settings: RuntimeSettings,
+    telemetry: Telemetry,
+    stop: threading.Event,
+    now_ms: Callable[[], int] = wall_clock_ms,
+    random: Callable[[], float] = randomness.random,
+) -> Consumer:
+    """A member of ``group`` that gives ``topic`` to ``sink``; ``run_forever`` runs it until ``stop`` is set.
+
+    Args:
+        sink: a record sink (has ``handle``) or a batch sink (has ``open``).
+        topic: the topic of changes in this region.
+        group: the consumer group; its dead letters go to ``<group>.dead-letter``.
+        broker: the cluster: :class:`~consumers.runtime.kafka.KafkaBroker`, or in tests
+            :class:`~consumers.runtime.memory.MemoryBroker`.
+        decode: from a record's value to its change, as ``schemas.codec.ChangeCodec.decode``.
+        time_of: when the write behind a change happened (:func:`consumers.runtime.reaction.time_of`).
+        settings: bounds and intervals.
+        telemetry: where metrics and health go.
+        stop: set it to stop gracefully.
+        now_ms: the clock.
+        random: a number from 0 to below 1, for jitter.
+    """
+    metrics = ConsumerMetrics(sink.name, telemetry.registry)
+    limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
+    dead_letters = DeadLetters(
+        broker,
+        group,
+        window=PoisonWindow(limit),
+        metrics=metrics,
+        now_ms=now_ms,
+        bound_ms=settings.dead_letter_bound_ms,
+    )
+    flow: Flow
+    if isinstance(sink, RecordSink):
+        handling = Handling(
+            sink,
+            decode=decode,
+            time_of=time_of,
+            dead_letters=dead_letters,
+            passed_over=metrics.passed_over,
+            now_ms=now_ms,
+        )
+        flow = RecordFlow(handling, settings, dead_letters=dead_letters, metrics=metrics, now_ms=now_ms, random=random)
+    else:
+        flow = BatchFlow(
+            sink,
+            settings,
+            decode=decode,
+            time_of=time_of,
+            dead_letters=dead_letters,
+            metrics=metrics,
+            now_ms=now_ms,
+            random=random,
+        )
+    return Consumer(
+        topic,
+        group,
+        broker=broker,
+        flow=flow,
+        settings=settings,
+        metrics=metrics,
+        telemetry=telemetry,
+        now_ms=now_ms,
+        random=random,
+        stop=stop,
+    )

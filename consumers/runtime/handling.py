@@ -1,0 +1,120 @@
+"""One record, one try: from its bytes to an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consumers.runtime.contracts import Record, RecordSink, SelectiveSink
+from consumers.runtime.dead_letters import DeadLetters
+from consumers.runtime.reaction import TimeOf
+from schemas.change import Change
+from schemas.errors import FatalError, FeedError, PoisonError, RetryableError
+
+Decode = Callable[[bytes], Change]
+"""From a record's value to the change; PoisonError when that is impossible."""
+
+TOMBSTONE = "tombstone"
+"""Reason for passing over a record without a value: it carries no change, hence no version and no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The record needs nothing more. ``took_ms`` is from the write to now, where the change tells its time."""
+
+    handled: bool
+    took_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It may work later."""
+
+    error: RetryableError
+
+
+class Handling:
+    """Tries records with a sink. Safe to call from several threads, as the sink is with more than one in flight."""
+
+    def __init__(
+        self,
+        sink: RecordSink,
+        *,
+        decode: Decode,
+        time_of: TimeOf,
+        dead_letters: DeadLetters,
+        passed_over: Callable[[str], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._passed_over = passed_over
+        self._select = sink.passes_over if isinstance(sink, SelectiveSink) else None
+        self.decode = decode
+        self.time_of = time_of
+        self.now_ms = now_ms
+        self.handle = sink.handle
+        self.plain = self._select is None
+        """True when every record with a value is to be handled, so that a loop may do it without asking here."""
+
+    def attempt(self, record: Record, attempt: int) -> Done | Failed:
+        """Make the record's effect durable, or keep it as a dead letter.
+
+        Raises:
+            FatalError: the consumer must stop.
+        """
+        try:
+            return self._effect(record)
+        except PoisonError as error:
+            return self._keep(record, error, attempt)
+        except RetryableError as error:
+            return Failed(error)
+        except FatalError:
+            raise
+        except Exception as error:
+            raise self.unexpected(record, error) from error
+
+    def refuse(self, record: Record, error: Exception, attempt: int) -> Done | Failed:
+        """What an error that ``handle`` raised means for the record.
+
+        Raises:
+            FatalError: the consumer must stop.
+        """
+        match error:
+            case PoisonError():
+                return self._keep(record, error, attempt)
+            case RetryableError():
+                return Failed(error)
+            case FatalError():
+                raise error
+            case _:
+                raise self.unexpected(record, error) from error
+
+    def unexpected(self, record: Record, error: Exception) -> FatalError:
+        """An error that is none of ours is a fault of the program: stop before it eats a topic."""
+        what = "an error without a verdict" if isinstance(error, FeedError) else "an unexpected error"
+        return FatalError(
+            f"sink {self._sink.name} raised {what} "
+            f"at {record.topic()}[{record.partition()}]@{record.offset()}: {error!r}",
+            hint="a fault in the sink: it must tell RetryableError (a later try may work) from PoisonError (none will)",
+        )
+
+    def _effect(self, record: Record) -> Done:
+        value = record.value()
+        reason = TOMBSTONE if not value else None
+        if reason is None and self._select is not None:
+            reason = self._select(record)
+        if reason is not None or not value:
+            self._passed_over(reason or TOMBSTONE)
+            return Done(handled=False)
+        change = self.decode(value)
+        self.handle(change)
+        at_ms = self.time_of(change)
+        return Done(handled=True, took_ms=None if at_ms is None else self.now_ms() - at_ms)
+
+    def _keep(self, record: Record, error: PoisonError, attempt: int) -> Done | Failed:
+        try:
+            self._dead_letters.keep(record, error, attempt)
+        except RetryableError as away:
+            return Failed(away)
+        return Done(handled=False)

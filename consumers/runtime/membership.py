@@ -1,0 +1,290 @@
+"""Membership of a group: who has which partition, from where it is read, what is committed.
+
+Callbacks run inside the client's ``poll``, on the loop's own thread, and never raise: an exception there would make the
+client drop the record that it was about to hand out. *Assigned* only notes the partitions; the loop opens them, with
+retries, before a single record of them is fetched. *Revoked* settles within a budget, commits, lets go. *Lost* lets go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from connectors.kafka import error_of
+from consumers.runtime.backoff import Backoff
+from consumers.runtime.client import Broker, GroupClient, TopicIdentity
+from consumers.runtime.contracts import Partition
+from consumers.runtime.flow import Flow
+from consumers.runtime.metrics import ConsumerMetrics
+from consumers.runtime.settings import RuntimeSettings
+from consumers.runtime.start import check_range, start_of
+from schemas.errors import RetryableError
+
+COMMIT_BOUND_MS = 30_000
+"""An asynchronous commit without an answer for so long is given up and made again."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Opening:
+    """A partition that the group gave us and that is not fetched yet."""
+
+    def __init__(self) -> None:
+        self.due_ms = 0
+        self.attempt = 0
+
+
+class Membership:
+    """The client of a group and the state of its assignment."""
+
+    client: GroupClient
+
+    def __init__(
+        self,
+        identity: TopicIdentity,
+        group: str,
+        *,
+        broker: Broker,
+        flow: Flow,
+        settings: RuntimeSettings,
+        metrics: ConsumerMetrics,
+        now_ms: Callable[[], int],
+        random: Callable[[], float],
+    ) -> None:
+        self._identity = identity
+        self._group = group
+        self._broker = broker
+        self._flow = flow
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._random = random
+        self._backoff = Backoff(settings.retry_base_ms, settings.retry_cap_ms)
+        self._opening: dict[int, _Opening] = {}
+        self._posted: list[BaseException] = []
+        self._commit_asked_ms: int | None = None
+        self._commit_due_ms = 0
+        self._abandoned = False
+        self._joined = False
+        self.assigned: dict[int, int | None] = {}
+        """Partitions that are fetched, with the group's committed offset as far as it is known."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._identity.topic
+
+    @property
+    def ready(self) -> bool:
+        """True once the group has spoken and everything it gave us is fetched."""
+        return self._joined and not self._opening
+
+    def join(self) -> None:
+        """Become a member; assignments come with the polls that follow."""
+        self.client = self._broker.join(self._group, self._on_commit)
+        self.client.subscribe(
+            [self._identity.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def leave(self) -> None:
+        """Settle, commit, leave the group."""
+        self._let_go(list(self.assigned), commit=True)
+        self.client.close()
+        self._raise_posted()
+
+    def abandon(self) -> None:
+        """Leave without committing anything (fatal)."""
+        self._abandoned = True
+        self._flow.forget(list(self.assigned))
+        self.assigned.clear()
+        if hasattr(self, "client"):
+            self.client.close()
+
+    def next_open_ms(self) -> int:
+        """How long until a partition is to be opened; a long time when none is."""
+        now_ms = self._now_ms()
+        return min((max(0, o.due_ms - now_ms) for o in self._opening.values()), default=COMMIT_BOUND_MS)
+
+    def open_assigned(self) -> None:
+        """Open the partitions that callbacks noted. Raises what a callback could not.
+
+        Raises:
+            FatalError: a committed offset is out of range, or a sink refuses to open.
+        """
+        self._raise_posted()
+        now_ms = self._now_ms()
+        due = [number for number, opening in self._opening.items() if opening.due_ms <= now_ms]
+        if not due:
+            return
+        bound_s = self._settings.assignment_bound_ms / 1000
+        try:
+            committed = self.client.committed(self._at(due), timeout=bound_s)
+        except KafkaException as error:
+            self._later(due, self._retryable(error, "reading committed offsets"))
+            return
+        for found in committed:
+            if found.partition not in self._opening:  # revoked meanwhile
+                continue
+            try:
+                self._open(found.partition, None if found.offset < 0 else found.offset, bound_s)
+            except RetryableError as error:
+                self._later([found.partition], error)
+            except KafkaException as error:
+                self._later([found.partition], self._retryable(error, "reading the range of a partition"))
+
+    def commit_due(self) -> None:
+        """Commit what has become durable, asynchronously, at the set interval."""
+        now_ms = self._now_ms()
+        if now_ms < self._commit_due_ms:
+            return
+        if self._commit_asked_ms is not None and now_ms - self._commit_asked_ms < COMMIT_BOUND_MS:
+            return
+        self._commit_due_ms = now_ms + self._settings.commit_interval_ms
+        offsets = self._uncommitted(self.assigned)
+        if not offsets:
+            return
+        try:
+            self.client.commit(offsets=offsets, asynchronous=True)
+            self._commit_asked_ms = now_ms
+        except KafkaException as error:
+            self._commit_failed(error.args[0])
+
+    # -- callbacks: they never raise ----------------------------------------------------------------------------
+
+    def _on_assign(self, client: GroupClient, partitions: list[TopicPartition]) -> None:
+        try:
+            self._joined = True
+            # an empty list acknowledges the assignment; the partitions follow when they are opened
+            client.incremental_assign([])
+            for partition in partitions:
+                self._opening[partition.partition] = _Opening()
+            self._metrics.rebalance("assigned", len(partitions))
+            _log.info("assigned group=%s partitions=%s", self._group, [p.partition for p in partitions])
+        except BaseException as error:  # noqa: BLE001 (never raise in a callback; the loop raises it)
+            self._posted.append(error)
+
+    def _on_revoke(self, client: GroupClient, partitions: list[TopicPartition]) -> None:
+        self._gone(client, partitions, "revoked")
+
+    def _on_lost(self, client: GroupClient, partitions: list[TopicPartition]) -> None:
+        self._gone(client, partitions, "lost")
+
+    def _gone(self, client: GroupClient, partitions: list[TopicPartition], kind: str) -> None:
+        try:
+            numbers = [p.partition for p in partitions]
+            fetched = [number for number in numbers if number in self.assigned]
+            try:
+                self._let_go(numbers, commit=kind == "revoked" and not self._abandoned)
+            finally:
+                client.incremental_unassign(self._at(fetched))
+            self._metrics.rebalance(kind, len(partitions))
+            _log.info("%s group=%s partitions=%s", kind, self._group, numbers)
+        except BaseException as error:  # noqa: BLE001 (as above)
+            self._posted.append(error)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        try:
+            self._commit_asked_ms = None
+            if error is not None:
+                self._commit_failed(error)
+                return
+            for partition in partitions:
+                if partition.error is not None:
+                    self._commit_failed(partition.error)
+                elif partition.partition in self.assigned and partition.offset >= 0:
+                    self._is_committed(partition.partition, partition.offset)
+            self._metrics.commit("acknowledged")
+        except BaseException as unexpected:  # noqa: BLE001 (as above)
+            self._posted.append(unexpected)
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def _open(self, number: int, committed: int | None, bound_s: float) -> None:
+        topic = self._identity.topic
+        name = f"{topic}[{number}]"
+        span = self.client.get_watermark_offsets(TopicPartition(topic, number), timeout=bound_s)
+        if span is None:
+            raise RetryableError(f"the range of {name} is unknown", hint="the leader of the partition may be moving")
+        start = start_of(name, committed, *span)
+        partition = Partition(self._identity.cluster_id, self._identity.topic_id, topic, number)
+        offset = self._flow.open(partition, start.offset)
+        try:
+            check_range(name, offset, *span)
+            self.client.incremental_assign([TopicPartition(topic, number, offset)])
+        except BaseException:
+            self._flow.forget([number])
+            raise
+        self.assigned[number] = None if start.commit else start.offset
+        del self._opening[number]
+        if start.commit:
+            self._commit_now([TopicPartition(topic, number, start.offset)])
+
+    def _let_go(self, numbers: Collection[int], *, commit: bool) -> None:
+        for number in numbers:
+            self._opening.pop(number, None)
+        fetched = [number for number in numbers if number in self.assigned]
+        try:
+            if commit and fetched:
+                self._flow.settle(fetched, self._settings.revoke_budget_ms)
+                self._commit_now(self._uncommitted(fetched))
+        finally:
+            self._flow.forget(fetched)
+            for number in fetched:
+                del self.assigned[number]
+                self._metrics.forget(number)
+
+    def _uncommitted(self, numbers: Collection[int]) -> list[TopicPartition]:
+        offsets = []
+        for number in numbers:
+            offset, committed = self._flow.committable(number), self.assigned[number]
+            if committed is None or offset > committed:
+                offsets.append(TopicPartition(self._identity.topic, number, offset))
+        return offsets
+
+    def _commit_now(self, offsets: list[TopicPartition]) -> None:
+        """Synchronously; a refusal only means that the next owner sees some records again."""
+        if not offsets:
+            return
+        try:
+            self.client.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            self._commit_failed(error.args[0])
+            return
+        for offset in offsets:
+            self._is_committed(offset.partition, offset.offset)
+
+    def _is_committed(self, number: int, offset: int) -> None:
+        self.assigned[number] = max(offset, self.assigned[number] or 0)
+        self._metrics.committed(number, offset)
+
+    def _commit_failed(self, error: KafkaError) -> None:
+        self._metrics.commit("refused")
+        _log.warning("commit refused group=%s error=%s: %s", self._group, error.name(), error.str())
+
+    def _later(self, numbers: Collection[int], error: RetryableError) -> None:
+        for number in numbers:
+            opening = self._opening[number]
+            opening.attempt += 1
+            opening.due_ms = self._now_ms() + self._backoff.delay_ms(opening.attempt, self._random)
+        self._metrics.retry(error)
+        _log.warning("not opened yet group=%s partitions=%s error=%s", self._group, numbers, error)
+
+    def _retryable(self, error: KafkaException, doing: str) -> RetryableError:
+        """What the cluster refused for now; anything else is raised.
+
+        Raises:
+            FatalError: it refuses for good.
+        """
+        judged = error_of(error.args[0], doing)
+        if isinstance(judged, RetryableError):
+            return judged
+        raise judged from error
+
+    def _raise_posted(self) -> None:
+        if self._posted:
+            raise self._posted.pop(0)
+
+    def _at(self, numbers: Collection[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._identity.topic, number) for number in numbers]
