@@ -64,6 +64,8 @@ class ConfluentRegistry:
             answer = self._call("GET", f"schemas/ids/{schema_id.id}")
             if answer is None:
                 return None
+            if not isinstance(answer, dict) or "schema" not in answer:
+                raise _no_registry(self._settings.url)
             known = _avro(answer)
             self._cache.remember(schema_id, known)
         return known
@@ -149,15 +151,17 @@ def _answer(response: httpx.Response, url: str) -> Any:
     try:
         answer = response.json()
     except ValueError as error:
-        raise FatalError(
-            f"{url} does not answer like a schema registry", hint="check registry.url, with its path"
-        ) from error
+        raise _no_registry(url) from error
     if response.is_success:
         return answer
     told = answer.get("message") if isinstance(answer, dict) else response.text
     raise FatalError(
         f"the schema registry refused the request: {told}", hint="a changed schema must pass `feed schemas check`"
     )
+
+
+def _no_registry(url: str) -> FatalError:
+    return FatalError(f"{url} does not answer like a schema registry", hint="check registry.url, with its path")
 
 
 def _avro(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -66,27 +66,29 @@ class GlueRegistry:
 
     def subjects(self) -> tuple[str, ...]:
         """See :class:`connectors.registry.contract.Registry`."""
-        listed = self._pages("list_schemas", "Schemas", RegistryId={"RegistryName": self._settings.glue_registry})
-        return tuple(sorted(schema["SchemaName"] for schema in listed))
+        names: list[str] = []
+        page: dict[str, str] = {}
+        while True:
+            answer = self._call("list_schemas", RegistryId={"RegistryName": self._settings.glue_registry}, **page)
+            if answer is None:
+                return ()
+            names += (schema["SchemaName"] for schema in answer["Schemas"])
+            following = answer.get("NextToken")
+            if not following or page == {"NextToken": following}:  # a repeated token would never end
+                return tuple(sorted(names))
+            page = {"NextToken": following}
 
     def versions(self, subject: str) -> tuple[RegisteredSchema, ...]:
-        """See :class:`connectors.registry.contract.Registry`."""
-        listed = self._pages("list_schema_versions", "Schemas", SchemaId=self._name(subject))
-        usable = [entry for entry in listed if entry.get("Status", "AVAILABLE") == "AVAILABLE"]
-        found = []
-        for entry in sorted(usable, key=lambda entry: int(entry["VersionNumber"])):
-            schema = self.find(SchemaId("glue", uuid.UUID(entry["SchemaVersionId"])))
-            if schema is not None:
-                found.append(self._remember(subject, entry, schema))
-        return tuple(found)
+        """See :class:`connectors.registry.contract.Registry`; versions that Glue refused or deleted are left out."""
+        return tuple(reversed(list(self._newest_first(subject))))
 
     def lookup(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema | None:
         """See :class:`connectors.registry.contract.Registry`; answered from the cache where it can be."""
-        known = self._cache.registered(subject, fingerprint_of(schema))
+        wanted = fingerprint_of(schema)
+        known = self._cache.registered(subject, wanted)
         if known is not None:
             return RegisteredSchema(subject, known[0], known[1].id, schema)
-        wanted = fingerprint_of(schema)
-        return next((found for found in self.versions(subject) if fingerprint_of(found.schema) == wanted), None)
+        return next((found for found in self._newest_first(subject) if fingerprint_of(found.schema) == wanted), None)
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> RegisteredSchema:
         """See :class:`connectors.registry.contract.Registry`."""
@@ -102,6 +104,15 @@ class GlueRegistry:
     def framing(self, registered: RegisteredSchema) -> Glue:
         """See :class:`connectors.registry.contract.Registry`."""
         return Glue(uuid.UUID(str(registered.id)), zlib=self._settings.glue_zlib)
+
+    def _newest_first(self, subject: str) -> Iterator[RegisteredSchema]:
+        described = self._call("get_schema", SchemaId=self._name(subject))
+        for number in range(int(described["LatestSchemaVersion"]) if described else 0, 0, -1):
+            entry = self._call(
+                "get_schema_version", SchemaId=self._name(subject), SchemaVersionNumber={"VersionNumber": number}
+            )
+            if entry is not None and entry.get("Status", "AVAILABLE") == "AVAILABLE":
+                yield self._remember(subject, entry, _avro(entry))
 
     def _create(self, subject: str, text: str) -> Mapping[str, Any]:
         created = self._call(
@@ -144,19 +155,6 @@ class GlueRegistry:
 
     def _name(self, subject: str) -> dict[str, str]:
         return {"RegistryName": self._settings.glue_registry, "SchemaName": subject}
-
-    def _pages(self, method: str, part: str, **arguments: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        token: str | None = None
-        while True:
-            answer = self._call(method, **arguments, **({"NextToken": token} if token else {}))
-            if answer is None:
-                return found
-            found += answer[part]
-            following = answer.get("NextToken")
-            if not following or following == token:
-                return found
-            token = following
 
     def _call(self, method: str, **arguments: Any) -> Any:
         """The answer; None for "not found"."""
