@@ -120,7 +120,7 @@ class GlueRegistry:
             RegistryId={"RegistryName": self._settings.glue_registry},
             SchemaName=subject,
             DataFormat="AVRO",
-            Compatibility=_COMPATIBILITY[self._settings.compatibility],
+            Compatibility=_COMPATIBILITY[Compatibility(self._settings.compatibility)],
             SchemaDefinition=text,
         )
         if created is None:

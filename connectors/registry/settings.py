@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from schemas.evolution import Compatibility
 from schemas.settings import Settings
+
+CompatibilityName = Literal[
+    "NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"
+]
+"""The names of ``schemas.evolution.Compatibility``, as plain text, which is what a configuration holds."""
 
 
 class RegistrySettings(Settings):
@@ -42,7 +46,7 @@ class RegistrySettings(Settings):
     """Name of the registry in Glue."""
     glue_zlib: bool = False
     """Pack each value with zlib, as Glue's serializers may. Kafka's own compression of batches is better at it."""
-    compatibility: Compatibility = Compatibility.BACKWARD_TRANSITIVE
+    compatibility: CompatibilityName = "BACKWARD_TRANSITIVE"
     """What a changed schema must keep to pass the gate."""
     auto_register: bool = False
     """Register a missing schema when a producer starts. For play only: in production a schema is registered by

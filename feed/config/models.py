@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from connectors.aws import AwsSettings
 from connectors.kafka import KafkaSettings
+from connectors.registry import RegistrySettings
 from schemas.settings import Settings
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
@@ -93,3 +94,5 @@ class SchemaSettings(Settings):
 
     framing: Literal["single-object", "confluent", "glue"] = "single-object"
     """The bytes before the Avro payload; readers understand all three at once."""
+    registry: RegistrySettings = RegistrySettings()
+    """Where schemas are kept: the package itself needs no registry; the other two framings need theirs."""
