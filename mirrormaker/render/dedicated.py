@@ -111,10 +111,11 @@ def _exactly_once(flow: Flow, rest_listener: str) -> tuple[Entry, ...]:
         ),
         Entry("listeners", rest_listener, "Where that happens. Without it port 8083 on every interface."),
         Entry(
-            f"{target}.transaction.boundary",
+            f"{flow.name}.transaction.boundary",
             "poll",
             "One transaction for each poll: the default, said aloud, since 'interval' would add up to a minute of "
-            "delay.",
+            "delay. "
+            "A connector's key: under the target's name, or at top level, nothing would read it.",
         ),
         Entry(
             f"{target}.scheduled.rebalance.max.delay.ms",
