@@ -29,3 +29,19 @@ def producer(config: ConfigOption = None, metrics_port: PortOption = None, log_l
     settings = load(config)
     with process(f"{settings.feed}-producer", settings.telemetry, port=metrics_port, log_level=log_level) as running:
         run_producer(settings, running)
+
+
+@app.command(epilog="Example: feed run consumer warehouse -c feed.yaml --metrics-port 9405")
+def consumer(
+    name: Annotated[str, typer.Argument(help="Which of `consumers` in feed.yaml.")],
+    config: ConfigOption = None,
+    metrics_port: PortOption = None,
+    log_level: LevelOption = "info",
+) -> None:
+    """Give a region's topic to one sink. Start several: they share the partitions."""
+    from feed.run.consumer import run_consumer  # noqa: PLC0415
+    from feed.run.process import process  # noqa: PLC0415
+
+    settings = load(config)
+    with process(f"{settings.feed}-{name}", settings.telemetry, port=metrics_port, log_level=log_level) as running:
+        run_consumer(settings, name, running)

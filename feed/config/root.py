@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from feed.config.consumers import AnyConsumer
 from feed.config.models import (
     MirrorSettings,
     Name,
@@ -34,6 +35,8 @@ class FeedConfig(Settings):
     """Flows of MirrorMaker 2, each from the table's region."""
     producer: ProducerSettings = ProducerSettings()
     """How the stream is read and published."""
+    consumers: dict[Name, AnyConsumer] = Field(default_factory=dict)
+    """Consumers by a name of your own; a kind may be there twice."""
     schemas: SchemaSettings = SchemaSettings()
     """How events are written."""
     telemetry: TelemetrySettings = TelemetrySettings()
@@ -49,6 +52,12 @@ class FeedConfig(Settings):
                 raise ValueError(f"mirrors[{number}].target {mirror.target!r} is not one of regions ({known})")
             if mirror.target == self.table.region:
                 raise ValueError(f"mirrors[{number}].target {mirror.target!r} is the table's own region")
+        for name, consumer in self.consumers.items():
+            if not self.has_topic(consumer.region):
+                having = ", ".join(region for region in sorted(self.regions) if self.has_topic(region))
+                raise ValueError(
+                    f"consumers.{name}.region {consumer.region!r} has no topic of the feed (those with one: {having})"
+                )
         targets = [mirror.target for mirror in self.mirrors]
         if len(set(targets)) != len(targets):
             raise ValueError("mirrors: a target is named twice; its copy would hold everything twice")

@@ -48,4 +48,9 @@ def topic_specs(config: FeedConfig, region: str) -> tuple[TopicSpec, ...]:
             ),
             spec(f"{config.feed}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS)),
         ]
+    specs += [
+        spec(f"{config.feed}.{name}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS))
+        for name, consumer in config.consumers.items()
+        if consumer.region == region
+    ]
     return tuple(specs)

@@ -1,0 +1,41 @@
+"""``feed run consumer NAME``: one member of a consumer's group."""
+
+from __future__ import annotations
+
+from connectors.aws import AwsClients
+from connectors.kafka import KafkaClients
+from consumers.runtime import KafkaBroker, consumer, time_of
+from feed.config import FeedConfig
+from feed.run.codec import codec_of
+from feed.run.preflight import check_topics
+from feed.run.process import Process
+from feed.run.sinks import sink_of
+from schemas.errors import ConfigError
+
+
+def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
+    """Give the region's topic to the sink until the process is asked to stop.
+
+    Raises:
+        ConfigError: there is no such consumer, or what it needs is not there.
+        FatalError: going on would break a promise; nothing more was committed.
+    """
+    section = config.consumers.get(name)
+    if section is None:
+        known = ", ".join(sorted(config.consumers)) or "none"
+        raise ConfigError(f"feed.yaml has no consumer {name!r}", hint=f"known: {known}")
+    group = f"{config.feed}.{name}"
+    kafka = KafkaClients(config.regions[section.region].kafka, client_id=process.name)
+    check_topics(config, section.region, kafka, (config.feed, f"{group}.dead-letter"))
+    consumer(
+        sink_of(section, AwsClients(config.regions[section.region].aws), process),
+        topic=config.feed,
+        group=group,
+        broker=KafkaBroker(kafka, section.runtime),
+        decode=codec_of(config).decode,
+        time_of=time_of(config.table.time_attribute),
+        settings=section.runtime,
+        telemetry=process.telemetry,
+        stop=process.stop,
+        now_ms=process.clock_ms,
+    ).run_forever()
