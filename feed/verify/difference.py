@@ -45,8 +45,7 @@ class Difference:
     def see(self, region: str, partition: int, event_id: str, raw: int) -> None:
         """One record of a region's partition, offsets ascending; ``raw`` is the digest of its bytes."""
         row = self._rows.setdefault(partition, {})
-        # order matters: the digest of the digests so far, and of this one
-        row[region] = hash((row.get(region, 0), raw))
+        row[region] = hash((row.get(region, 0), event_id))  # of the whole row so far, so that order counts
         identity = f"partition {partition} {event_id}"
         shown = self._open.setdefault(identity, [])
         shown.append((region, raw))
