@@ -62,7 +62,7 @@ class Position:
     ordinal: int = -1
     """Ordinal of the last change published; -1 before the first."""
     parent: str = ""
-    """The parent that must be terminal before this shard is read; empty: there is none, or it lay before the baseline."""
+    """The parent that must be terminal before this one is read; empty: there is none, or it lay before the baseline."""
     epoch: int = 1
     """The epoch under which the shard last published."""
     start: str = ""

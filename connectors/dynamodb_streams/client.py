@@ -19,6 +19,9 @@ from schemas.errors import ConfigError, RetryableError
 PAGES_MAX = 10_000
 """Pages of one listing: a million shards, far beyond any table; a bound all the same."""
 
+SEQUENCE_MIN_DIGITS = 21
+"""Shortest sequence number that the API takes; DynamoDB Local counts from 1 and pads with zeros."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +130,7 @@ class StreamClient:
         Raises:
             ShardTrimmedError, ShardRefusedError, StreamThrottledError, RetryableError: see each.
         """
-        after = {} if spec.sequence is None else {"SequenceNumber": str(spec.sequence)}
+        after = {} if spec.sequence is None else {"SequenceNumber": str(spec.sequence).zfill(SEQUENCE_MIN_DIGITS)}
         try:
             answer = self._streams.get_shard_iterator(
                 StreamArn=stream, ShardId=shard, ShardIteratorType=spec.kind, **after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from producers.stream.ports import Clock, Stream
 from producers.stream.translate import occurred_at_ms_of, sequence_of
 from schemas.errors import FeedError, RetryableError
 from schemas.position import TRIMMED, Position
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class ShardReader:
             self._failed(answer, now)
             return None
         page = answer.page
+        if self.failing_since_ms is not None:
+            _log.info("reads work again shard=%s after_ms=%d", self.shard, now - self.failing_since_ms)
         self.answered_ms, self.failing_since_ms, self.refused_since_ms, self.trims = now, None, None, 0
         self._token, self.ended = page.next_token, page.next_token is None
         newest_ms = 0
@@ -129,6 +134,7 @@ class ShardReader:
         error = answer.error
         if self.failing_since_ms is None:
             self.failing_since_ms = now
+            _log.warning("reads fail shard=%s after=%s error=%s", self.shard, self._read or self.saved.sequence, error)
         if isinstance(error, IteratorExpiredError):
             self._token, self.due_ms = None, now
             self.pace = Pace(self.pace.empties, self.pace.errors + 1)
