@@ -222,7 +222,7 @@ class BatchFlow:
             value = opened.probes.popleft().value()
             try:
                 at_ms = self._time_of(self._decode(value)) if value else None
-            except PoisonError:
-                continue  # a sink of raw bytes keeps it all the same
+            except FeedError:
+                continue  # a sink of raw bytes keeps what cannot be decoded, too
             if at_ms is not None:
                 self._metrics.reaction.observe(self._now_ms() - at_ms)

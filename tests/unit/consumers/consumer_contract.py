@@ -1,0 +1,441 @@
+"""What the runtime promises, as tests that run against memory and against a real cluster alike."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from connectors.telemetry import Telemetry
+from consumers.runtime import Partition, PartitionWriter, Record, RuntimeSettings, consumer
+from consumers.runtime.client import Broker
+from schemas.change import Change, Op, Source
+from schemas.errors import FatalError, PoisonError, RetryableError
+from schemas.version import Version
+
+WAIT_S = 30.0
+
+FAST: dict[str, Any] = {
+    "poll_interval_ms": 20,
+    "commit_interval_ms": 50,
+    "retry_base_ms": 10,
+    "retry_cap_ms": 100,
+    "sample_interval_ms": 50,
+    "session_timeout_ms": 6_000,
+}
+
+
+def value_of(key: str, number: int, *, at_ms: int = 0) -> bytes:
+    """A value that :func:`decode` reads."""
+    return json.dumps({"key": key, "n": number, "at": at_ms}).encode()
+
+
+def decode(value: bytes) -> Change:
+    """A change from a test's value; anything else is poison."""
+    try:
+        read = json.loads(value)
+    except ValueError as error:
+        raise PoisonError("no JSON", hint="a test wrote it", path="value") from error
+    source = Source("orders", "eu-west-1", "arn", "shard-1", read["n"], read["n"], f"shard-1:{read['n']}")
+    after = {"n": read["n"], "updatedAt": read["at"] or time.time_ns() // 1_000_000}
+    return Change(Op.UPDATE, {"orderId": {"S": read["key"]}}, None, after, source, Version(1, read["n"]), 0, 0)
+
+
+def written_at(change: Change) -> int | None:
+    """The time attribute of a test's change."""
+    return None if change.after is None else change.after["updatedAt"]
+
+
+def until(condition: Callable[[], Any], what: str, within_s: float = WAIT_S) -> Any:
+    """Wait, within a bound, until something holds."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {within_s} s for: {what}"
+        time.sleep(0.005)
+    return found
+
+
+@dataclass
+class Recorder:
+    """A record sink that remembers, and fails as it is told."""
+
+    name: str = "recorder"
+    seen: list[tuple[str, int]] = field(default_factory=list)
+    failing: dict[str, Exception] = field(default_factory=dict)
+    all_failing: Exception | None = None
+    tries: int = 0
+    delay_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, change: Change) -> None:
+        key = change.key["orderId"]["S"]
+        with self.lock:
+            self.tries += 1
+        if self.delay_s:
+            time.sleep(self.delay_s)
+        error = self.all_failing or self.failing.get(key)
+        if error is not None:
+            raise error
+        with self.lock:
+            self.seen.append((key, change.source.sequence))
+
+    def of(self, key: str) -> list[int]:
+        return [number for seen, number in self.seen if seen == key]
+
+
+@dataclass
+class Writer:
+    """A writer that holds records until it is flushed or has ``size`` of them."""
+
+    sink: Batches
+    number: int
+    next_offset: int
+    held: list[Record] = field(default_factory=list)
+
+    def add(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.offset() < self.next_offset:
+                continue
+            if self.sink.failing is not None:
+                raise self.sink.failing
+            if record.value() == b"poison":
+                raise PoisonError("poison", hint="a test wrote it")
+            self.held.append(record)
+            self.next_offset = record.offset() + 1
+            if len(self.held) >= self.sink.size:
+                self.flush()
+
+    def tick(self, now_ms: int) -> None:
+        self.sink.ticks += 1
+
+    def flush(self) -> None:
+        if self.sink.failing is not None:
+            raise self.sink.failing
+        self.sink.stored += [(self.number, record.offset(), record.value()) for record in self.held]
+        self.held.clear()
+
+    def durable(self) -> int:
+        return self.held[0].offset() if self.held else self.next_offset
+
+    def close(self) -> None:
+        self.sink.closed.append(self.number)
+
+
+@dataclass
+class Batches:
+    """A batch sink."""
+
+    name: str = "batches"
+    size: int = 10
+    stored: list[tuple[int, int, bytes | None]] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    opened: list[tuple[int, int]] = field(default_factory=list)
+    failing: Exception | None = None
+    open_failing: list[Exception] = field(default_factory=list)
+    start: Callable[[int], int] = lambda committed: committed
+    ticks: int = 0
+
+    def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
+        if self.open_failing:
+            raise self.open_failing.pop()
+        self.opened.append((partition.number, committed))
+        start = self.start(committed)
+        return start, Writer(self, partition.number, start)
+
+
+class Rig(Protocol):
+    """A topic of two partitions and a group, on memory or on a cluster."""
+
+    topic: str
+    group: str
+
+    def broker(self, settings: RuntimeSettings) -> Broker: ...
+    def put(self, key: str, value: bytes | None, partition: int = 0) -> int: ...
+    def put_in_transaction(self, key: str, value: bytes, partition: int = 0) -> int: ...
+    def committed(self, partition: int = 0) -> int | None: ...
+    def commit(self, partition: int, offset: int) -> None: ...
+    def trim(self, partition: int, low: int) -> None: ...
+    def dead_letters(self) -> list[Record]: ...
+    def end(self, partition: int = 0) -> int: ...
+
+
+class Running:
+    """A consumer on a thread of its own."""
+
+    def __init__(self, rig: Rig, sink: Any, **settings: Any) -> None:
+        self.settings = RuntimeSettings(**(FAST | settings))
+        self.telemetry = Telemetry("test")
+        self.stop_event = threading.Event()
+        self.error: BaseException | None = None
+        self.consumer = consumer(
+            sink,
+            topic=rig.topic,
+            group=rig.group,
+            broker=rig.broker(self.settings),
+            decode=decode,
+            time_of=written_at,
+            settings=self.settings,
+            telemetry=self.telemetry,
+            stop=self.stop_event,
+        )
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.consumer.run_forever()
+        except BaseException as error:
+            self.error = error
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.stop_event.set()
+        self.thread.join(WAIT_S)
+        assert not self.thread.is_alive(), "the consumer did not stop"
+
+    def failed(self) -> BaseException:
+        """Wait until it has stopped by itself; its error."""
+        self.thread.join(WAIT_S)
+        assert not self.thread.is_alive(), "the consumer did not stop by itself"
+        assert self.error is not None, "the consumer stopped without an error"
+        return self.error
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
+
+
+AWAY = RetryableError("the dependency is away", hint="wait")
+
+
+class ConsumerContract:
+    """Derive it and give a ``rig`` fixture."""
+
+    def test_new_group_starts_at_the_earliest_and_commits_that(self, rig: Rig) -> None:
+        """A group without commits begins at the earliest record, handles everything and commits up to the end."""
+        for n in range(5):
+            rig.put("a", value_of("a", n))
+        sink = Recorder()
+        with Running(rig, sink) as running:
+            until(lambda: len(sink.seen) == 5, "five records")
+            until(lambda: rig.committed() == rig.end(), "a commit up to the end")
+            until(lambda: rig.committed(1) == 0, "a commit of the empty partition, too")
+            until(lambda: running.metric("feed_consumer_records_total", sink="recorder", partition="0") == 5, "metric")
+        assert running.error is None
+        assert sink.of("a") == [0, 1, 2, 3, 4]
+
+    def test_goes_on_after_a_restart(self, rig: Rig) -> None:
+        """A graceful stop commits what was done, so that the next member sees only what is new."""
+        rig.put("a", value_of("a", 0))
+        first, second = Recorder(), Recorder()
+        with Running(rig, first):
+            until(lambda: first.seen, "the first record")
+        rig.put("a", value_of("a", 1))
+        with Running(rig, second):
+            until(lambda: second.seen, "the second record")
+        assert first.seen == [("a", 0)]
+        assert second.seen == [("a", 1)]
+
+    def test_markers_are_passed(self, rig: Rig) -> None:
+        """The commit passes a transaction's marker, so that a lag of zero is told as zero."""
+        for n in range(3):
+            rig.put_in_transaction("a", value_of("a", n))
+        sink = Recorder()
+        with Running(rig, sink):
+            until(lambda: len(sink.seen) == 3, "three records")
+            until(lambda: rig.committed() == rig.end(), "a commit behind the last marker")
+        assert rig.end() == 6
+
+    def test_poison_goes_to_the_dead_letters_and_the_next_flows(self, rig: Rig) -> None:
+        """One poison record is kept whole with its reason, once; its neighbours of the same key are handled in order."""
+        rig.put("a", value_of("a", 0))
+        rig.put("a", b"poison")
+        rig.put("a", value_of("a", 2))
+        sink = Recorder()
+        with Running(rig, sink):
+            until(lambda: sink.of("a") == [0, 2], "the records around the poison")
+            until(lambda: rig.committed() == rig.end(), "a commit past the poison")
+        (letter,) = rig.dead_letters()
+        headers = dict(letter.headers() or [])
+        assert (letter.key(), letter.value()) == (b"a", b"poison")
+        assert headers["__connect.errors.topic"] == rig.topic.encode()
+        assert headers["__connect.errors.partition"] == b"0"
+        assert headers["__connect.errors.offset"] == b"1"
+        assert headers["__connect.errors.exception.class.name"] == b"PoisonError"
+        assert headers["__connect.errors.attempt"] == b"1"
+        assert headers["kept"] == b"header"
+
+    def test_tombstone_is_passed_over(self, rig: Rig) -> None:
+        """A record without a value carries no change: it is counted and passed over, not refused."""
+        rig.put("a", None)
+        rig.put("a", value_of("a", 1))
+        sink = Recorder()
+        with Running(rig, sink) as running:
+            until(lambda: sink.seen == [("a", 1)], "the record behind the tombstone")
+            until(lambda: rig.committed() == rig.end(), "a commit past it")
+        assert running.metric("feed_consumer_passed_over_total", sink="recorder", reason="tombstone") == 1
+        assert rig.dead_letters() == []
+
+    def test_a_failing_key_waits_alone_and_in_order(self, rig: Rig) -> None:
+        """A key whose effect fails is parked, its later records wait in order, other keys go on; nothing is committed past it."""
+        sink = Recorder(failing={"bad": AWAY})
+        for n in range(3):
+            rig.put("bad", value_of("bad", n))
+            rig.put("good", value_of("good", n))
+        with Running(rig, sink) as running:
+            until(lambda: sink.of("good") == [0, 1, 2], "the good key")
+            until(lambda: sink.tries >= 6, "tries of the bad key")
+            assert rig.committed() in (None, 0)
+            until(
+                lambda: running.metric("feed_consumer_parked_keys", sink="recorder", partition="0") == 1, "parked key"
+            )
+            sink.failing.clear()
+            until(lambda: sink.of("bad") == [0, 1, 2], "the bad key once it works")
+            until(lambda: rig.committed() == rig.end(), "a commit of everything")
+        assert rig.dead_letters() == []
+        assert len(sink.seen) == 6
+
+    def test_an_outage_only_waits(self, rig: Rig) -> None:
+        """With the dependency down for every key there are few tries, no dead letter, and full recovery in order."""
+        sink = Recorder(all_failing=AWAY)
+        for n in range(200):
+            rig.put(f"k{n % 40}", value_of(f"k{n % 40}", n))
+        with Running(rig, sink, outage_after=4, retry_base_ms=20, retry_cap_ms=50):
+            until(lambda: sink.tries >= 8, "some tries")
+            assert rig.committed() in (None, 0)
+            sink.all_failing = None
+            until(lambda: len(sink.seen) == 200, "every record after the outage")
+            until(lambda: rig.committed() == rig.end(), "a commit of everything")
+        for key in {key for key, _ in sink.seen}:
+            assert sink.of(key) == sorted(sink.of(key))
+        assert rig.dead_letters() == []
+
+    def test_several_in_flight_keep_the_order_of_each_key(self, rig: Rig) -> None:
+        """Sixteen keys in flight overlap, and each key's records are handled one after the other, in order, once."""
+        sink = Recorder(delay_s=0.005)
+        for n in range(320):
+            rig.put(f"k{n % 20}", value_of(f"k{n % 20}", n), partition=n % 2)
+        began = time.monotonic()
+        with Running(rig, sink, in_flight=16) as running:
+            until(lambda: len(sink.seen) == 320, "every record")
+            took_s = time.monotonic() - began
+            until(lambda: rig.committed() == rig.end() and rig.committed(1) == rig.end(1), "commits")
+            assert running.metric("feed_reaction_seconds_count", sink="recorder") == 320
+        assert sorted(number for _, number in sink.seen) == list(range(320))
+        for n in range(20):
+            assert sink.of(f"k{n}") == sorted(sink.of(f"k{n}"))
+        assert took_s < 320 * 0.005 + 4, "nothing overlapped"
+
+    def test_a_poison_flood_stops(self, rig: Rig) -> None:
+        """More poison than the limit stops the consumer with the share in its message; what follows stays unread."""
+        for _ in range(50):
+            rig.put("a", b"poison")
+        sink = Recorder()
+        running = Running(rig, sink, poison_at_least=10, poison_share=0.5)
+        error = running.failed()
+        assert isinstance(error, FatalError)
+        assert "10 of the last 10 records were poison" in str(error)
+        assert len(rig.dead_letters()) == 10
+
+    def test_a_fault_in_the_sink_is_fatal(self, rig: Rig) -> None:
+        """An error that is none of ours stops the consumer, names the record, and commits nothing."""
+        rig.put("a", value_of("a", 0))
+        running = Running(rig, Recorder(failing={"a": KeyError("status")}), commit_interval_ms=60_000)
+        error = running.failed()
+        assert isinstance(error, FatalError)
+        assert "KeyError('status')" in str(error)
+        assert "[0]@0" in str(error)
+        assert rig.committed() in (None, 0)
+
+    def test_commit_out_of_range_is_a_gap(self, rig: Rig) -> None:
+        """A committed offset that retention has deleted stops the consumer: it says the gap, and `feed replay`."""
+        for n in range(10):
+            rig.put("a", value_of("a", n))
+        rig.commit(0, 3)
+        rig.trim(0, 7)
+        error = Running(rig, Recorder()).failed()
+        assert isinstance(error, FatalError)
+        assert "is at offset 3, but the topic begins at 7" in str(error)
+        assert "feed replay" in error.hint
+        assert rig.committed() == 3
+
+    def test_commit_behind_the_end_is_a_topic_made_anew(self, rig: Rig) -> None:
+        """A committed offset behind the end stops the consumer instead of resetting it."""
+        rig.put("a", value_of("a", 0))
+        rig.commit(0, 5)
+        error = Running(rig, Recorder()).failed()
+        assert "made anew" in str(error)
+        assert rig.committed() == 5
+
+    def test_batches_commit_only_what_is_durable(self, rig: Rig) -> None:
+        """The commit follows the writer's durable offset; a graceful stop flushes and commits the rest."""
+        for n in range(25):
+            rig.put("a", value_of("a", n))
+        sink = Batches(size=10)
+        with Running(rig, sink):
+            until(lambda: rig.committed() == 20, "a commit of two full batches")
+            until(lambda: sink.ticks > 1, "ticks")
+        assert [offset for _, offset, _ in sink.stored] == list(range(25))
+        assert rig.committed() == 25
+        assert sorted(sink.closed) == [0, 1]
+
+    def test_a_batch_that_fails_is_given_again(self, rig: Rig) -> None:
+        """While a writer fails its partition waits; afterwards every record is stored once, in order."""
+        for n in range(30):
+            rig.put("a", value_of("a", n))
+        sink = Batches(size=1, failing=AWAY)
+        with Running(rig, sink) as running:
+            until(lambda: running.metric("feed_consumer_paused", sink="batches", partition="0") == 1, "a pause")
+            sink.failing = None
+            until(lambda: len(sink.stored) == 30, "every record")
+            until(lambda: rig.committed() == rig.end(), "a commit of everything")
+            until(lambda: running.metric("feed_consumer_paused", sink="batches", partition="0") == 0, "going on")
+        assert [offset for _, offset, _ in sink.stored] == list(range(30))
+
+    def test_poison_in_a_batch_is_found(self, rig: Rig) -> None:
+        """The one record that a writer refuses goes to the dead letters; its batch is stored without it, once."""
+        for n in range(9):
+            rig.put("a", b"poison" if n == 4 else value_of("a", n))
+        sink = Batches(size=1)
+        with Running(rig, sink):
+            until(lambda: rig.committed() == rig.end(), "a commit of everything")
+        assert [offset for _, offset, _ in sink.stored] == [0, 1, 2, 3, 5, 6, 7, 8]
+        assert [letter.value() for letter in rig.dead_letters()] == [b"poison"]
+
+    def test_a_sink_with_its_own_ledger_says_where_to_read(self, rig: Rig) -> None:
+        """The offset that ``open`` returns is read from, whatever Kafka's commit says; a sink that cannot open yet is asked again."""
+        for n in range(10):
+            rig.put("a", value_of("a", n))
+        rig.commit(0, 2)
+        sink = Batches(size=1, start=lambda committed: 6 if committed == 2 else committed, open_failing=[AWAY])
+        with Running(rig, sink):
+            until(lambda: len(sink.stored) == 4, "the records from the ledger's offset on")
+        assert [offset for _, offset, _ in sink.stored] == [6, 7, 8, 9]
+        assert (0, 2) in sink.opened
+
+    def test_a_rebalance_hands_over_without_loss(self, rig: Rig) -> None:
+        """When a second member joins and leaves, every record is handled in order, and none twice: revoke commits."""
+        first, second = Recorder(), Recorder(name="second")
+        with Running(rig, first, in_flight=4) as one:
+            for n in range(20):
+                rig.put(f"p{n % 2}", value_of(f"p{n % 2}", n), partition=n % 2)
+            until(lambda: len(first.seen) == 20, "the first records")
+            with Running(rig, second):
+                until(
+                    lambda: one.metric("feed_consumer_rebalances_total", sink="recorder", kind="revoked") >= 1, "revoke"
+                )
+                for n in range(20, 60):
+                    rig.put(f"p{n % 2}", value_of(f"p{n % 2}", n), partition=n % 2)
+                until(lambda: len(first.seen) + len(second.seen) >= 60, "records of both members")
+                assert second.seen, "the second member got nothing"
+            for n in range(60, 80):
+                rig.put(f"p{n % 2}", value_of(f"p{n % 2}", n), partition=n % 2)
+            until(lambda: len(first.seen) + len(second.seen) >= 80, "the records after the second left")
+        assert sorted(n for _, n in first.seen + second.seen) == list(range(80))
