@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import config, run, topics
+from feed.cli import config, run, schemas, topics
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")
+app.add_typer(schemas.app, name="schemas")
 
 
 def main() -> None:
