@@ -5,8 +5,9 @@ values out.
 """
 
 from mirrormaker.doctor.diagnosis import diagnose
+from mirrormaker.doctor.explain import Start, explain
 from mirrormaker.doctor.findings import Finding, Report, Severity
 from mirrormaker.doctor.known import LATEST, KafkaVersion
 from mirrormaker.doctor.rules import ALL
 
-__all__ = ["ALL", "LATEST", "Finding", "KafkaVersion", "Report", "Severity", "diagnose"]
+__all__ = ["ALL", "LATEST", "Finding", "KafkaVersion", "Report", "Severity", "Start", "diagnose", "explain"]

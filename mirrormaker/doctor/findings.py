@@ -84,4 +84,5 @@ def _text(finding: Finding) -> str:
     head = f"{finding.path}:{finding.line}: {finding.severity} {finding.code} {finding.key}"
     if finding.severity is Severity.ADVICE:
         return f"{head}: {finding.effect} {finding.fix}"
-    return f"{head}\n    {finding.effect}\n    fix: {finding.fix}\n    source: {finding.source}"
+    fix = f"    fix: {finding.fix}\n" if finding.fix else ""
+    return f"{head}\n    {finding.effect}\n{fix}    source: {finding.source}"

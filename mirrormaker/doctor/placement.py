@@ -34,6 +34,9 @@ _STORAGE = ("offset.storage.", "config.storage.", "status.storage.")
 """Behind these any setting of the internal topic may follow (KIP-605), so only what looks like a slip is reported."""
 
 _FILTER_KEYS = frozenset({"use.defaults.from"})
+_TOPIC_FILTER_KEYS = frozenset({"topics", "topics.exclude"})
+"""The checkpoint connector does not define these, but its topic filter reads them."""
+
 _TOP_LEVEL_OF_PLUGINS = frozenset({"plugin.path", "plugin.discovery", "config.providers", "metric.reporters"})
 
 
@@ -90,6 +93,8 @@ def place_connector(key: str, part: Part, known: KnownKeys) -> Placement:
     """What becomes of a key in a connector's own configuration (Connect, MSK Connect, Strimzi)."""
     role = {Part.SOURCE: "source", Part.CHECKPOINT: "checkpoint", Part.HEARTBEAT: "heartbeat"}[part]
     if key in known.of(role, "connector") | _FILTER_KEYS or key.startswith(_FREE_PREFIXES):
+        return READ
+    if part is Part.CHECKPOINT and key in _TOPIC_FILTER_KEYS:
         return READ
     if key in known.connectors:
         owner = next(name for name in ("source", "checkpoint", "heartbeat") if key in known.of(name))
@@ -205,7 +210,7 @@ def _top_level(key: str, flows: Flows, known: KnownKeys) -> Placement:
 def _storage(key: str, prefix: str, known: KnownKeys) -> Placement:
     """A key that reaches the worker: known, a setting of an internal topic, or a slip of a known one."""
     near = nearest(key, known.of("worker"))
-    if key in known.of("worker") or key.startswith((*_STORAGE, *_FREE_PREFIXES)) and not near:
+    if key in known.of("worker") or (not near and key.startswith((*_STORAGE, *_FREE_PREFIXES))):
         return READ
     return _unknown_in(prefix, key, known.of("worker"), known)
 

@@ -32,8 +32,10 @@ def _without_effect(setup: Setup) -> Iterator[Hit]:
     for herder in setup.copying:
         for key, value in herder.connectors[Part.SOURCE].items():
             better = _better(setup, herder, key)
-            written_so = value.key.endswith(key) or value.key.startswith(f"{herder.name}.")
-            if better and written_so and herder.place is not Place.DEDICATED:
+            # in dedicated mode `us.producer.x` arrives under the same names and is right: only a flow's own lines are
+            # meant
+            written_here = herder.place is not Place.DEDICATED or value.key.startswith(f"{herder.name}.")
+            if better and written_here:
                 yield Hit(value, fix=f"{better} = {value.text}")
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from mirrormaker.doctor.checks import hit, is_one_of, number, unless
 from mirrormaker.doctor.document import Settings
 from mirrormaker.doctor.findings import Severity
-from mirrormaker.doctor.herder import Herder, Part, Place
+from mirrormaker.doctor.herder import Herder, Part
 from mirrormaker.doctor.resolution import is_true
 from mirrormaker.doctor.rule import Hit, Rule
 from mirrormaker.doctor.setup import Setup
@@ -169,10 +169,6 @@ def _slow_refresh(setup: Setup) -> Iterator[Hit]:
         (Part.CHECKPOINT, "refresh.groups.interval.seconds"),
     ):
         yield from unless(part, key, number(lambda seconds: seconds <= 120), write="30", default="600")(setup)
-
-
-def _flows_back(herder: Herder) -> bool:
-    return herder.place is Place.DEDICATED
 
 
 RULES = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mirrormaker.doctor.checks import hit, is_one_of, number, once, unless
 from mirrormaker.doctor.document import Kind
 from mirrormaker.doctor.findings import Severity
-from mirrormaker.doctor.herder import Herder, Part, Place
+from mirrormaker.doctor.herder import Part, Place
 from mirrormaker.doctor.resolution import is_true
 from mirrormaker.doctor.rule import Hit, Rule
 from mirrormaker.doctor.setup import Setup
@@ -41,14 +42,13 @@ def _not_once(setup: Setup) -> Iterator[Hit]:
     for herder in setup.copying:
         if herder.exactly_once is False:
             given = (herder.worker or {}).get("exactly.once.source.support")
-            yield hit(herder, Part.WORKER, "exactly.once.source.support", given, "enabled")
+            found = hit(herder, Part.WORKER, "exactly.once.source.support", given, "enabled")
+            yield replace(found, facts={**found.facts, "more": ""})
         elif herder.exactly_once is None:
             given = herder.connectors[Part.SOURCE].get("exactly.once.support")
-            yield hit(herder, Part.SOURCE, "exactly.once.support", given, "required")
-
-
-def _asks_once(herder: Herder) -> bool:
-    return once(herder)
+            found = hit(herder, Part.SOURCE, "exactly.once.support", given, "required")
+            more = "The worker needs exactly.once.source.support=enabled; `required` refuses one without it."
+            yield replace(found, facts={**found.facts, "more": more})
 
 
 RULES = (
@@ -67,7 +67,7 @@ RULES = (
             is_one_of("read_committed"),
             write="read_committed",
             default="read_uncommitted",
-            when=_asks_once,
+            when=once,
         ),
     ),
     Rule(
@@ -111,8 +111,7 @@ RULES = (
         "Exactly once is not asked for: offsets are saved every 60 s by default, and what was copied since the last "
         "time is "
         "copied again after a crash.",
-        "On Connect the worker needs exactly.once.source.support=enabled as well; `required` refuses a worker without "
-        "it.",
+        "{more}",
         "KIP-618; DistributedConfig",
         _not_once,
     ),
@@ -131,7 +130,7 @@ RULES = (
             number(lambda ms: ms <= 30_000),
             write="10000",
             default="60000",
-            when=_asks_once,
+            when=once,
         ),
     ),
 )
