@@ -110,7 +110,9 @@ def test_static_membership_keeps_partitions_over_a_restart(rig: KafkaRig) -> Non
             until(lambda: first.metric("feed_consumer_rebalances_total", sink="one", kind="assigned") == 1, "a share")
         before = other.metric("feed_consumer_rebalances_total", sink="two", kind="assigned")
         with Running(rig, Recorder(name="again"), static_member_id="one") as again:
-            until(lambda: again.metric("feed_consumer_rebalances_total", sink="again", kind="assigned") == 1, "its share")
+            until(
+                lambda: again.metric("feed_consumer_rebalances_total", sink="again", kind="assigned") == 1, "its share"
+            )
         assert other.metric("feed_consumer_rebalances_total", sink="two", kind="assigned") == before
 
 
