@@ -50,8 +50,8 @@ class Part(Protocol):
         """The file that holds everything it printed in all its starts, where there is one."""
         ...
 
-    def start(self) -> None:
-        """Start it and return; nothing happens when it runs already."""
+    def start(self) -> object:
+        """Start it and return (nothing of interest); nothing happens when it runs already."""
         ...
 
     def wait_ready(self, within_s: float | None = None) -> None:

@@ -68,7 +68,7 @@ def _running(part: P) -> Iterator[P]:
 def kafka_broker(request: pytest.FixtureRequest, local_site: Site) -> Iterator[KafkaBroker]:
     """One broker; tests share it and make topics of their own (``kafka_topic``)."""
     if request.config.getoption("--regions") == "containers":
-        from feed.local.containers import ContainerRegions  # noqa: PLC0415 - only when asked for
+        from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - only when asked for
 
         image = request.config.getoption("--kafka-image")
         with ContainerRegions(("solo",), feeds=("orders",), image=image) as containers:

@@ -126,7 +126,7 @@ def three_regions(
     """
     new = feeds if create is None else create
     if backend == "containers":
-        from feed.local.containers import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
+        from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
 
         with ContainerRegions(
             tuple(regions),

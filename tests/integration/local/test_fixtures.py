@@ -131,9 +131,9 @@ def test_aged_records_are_trimmed(rolling_table: Callable[..., RollingTable]) ->
     streams = table.aws.client("dynamodbstreams")
     shard = table.shards.shards()[0].shard_id
     table.shards.age(25)
-    iterator = streams.get_shard_iterator(
-        StreamArn=table.stream_arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-    )["ShardIterator"]
+    iterator = streams.get_shard_iterator(StreamArn=table.stream_arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
     with pytest.raises(streams.exceptions.TrimmedDataAccessException):
         streams.get_records(ShardIterator=iterator)
 
