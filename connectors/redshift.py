@@ -110,21 +110,22 @@ class Redshift:
         }
         self._target: dict[str, Any] = {name: value for name, value in chosen.items() if value}
 
-    def submit(self, sqls: Sequence[str], *, token: str) -> str:
+    def submit(self, sqls: Sequence[str], *, token: str | None = None) -> str:
         """Start statements as one transaction; gives the id to ask for.
 
         Args:
             sqls: at most 40 statements of at most 100 KB.
-            token: the same token does not start the same statements twice.
+            token: the same token does not start the same statements twice; left out: a new one.
 
         Raises:
             RetryableError: the service is away or busy.
             FatalError: it refuses the request itself.
         """
+        arguments = self._target | ({"ClientToken": token} if token else {})
         try:
             if len(sqls) == 1:
-                return self._client.execute_statement(Sql=sqls[0], ClientToken=token, **self._target)["Id"]
-            answer = self._client.batch_execute_statement(Sqls=list(sqls), ClientToken=token, **self._target)
+                return self._client.execute_statement(Sql=sqls[0], **arguments)["Id"]
+            answer = self._client.batch_execute_statement(Sqls=list(sqls), **arguments)
         except (ClientError, BotoCoreError) as error:
             raise _error_of(error, "submitting a statement to the warehouse") from error
         return answer["Id"]
@@ -169,13 +170,13 @@ class Redshift:
                 )
             self._sleep(self.settings.poll_interval_ms / 1000)
 
-    def run(self, sqls: Sequence[str], *, token: str) -> str:
+    def run(self, sqls: Sequence[str], *, token: str | None = None) -> str:
         """Execute statements as one transaction and wait for its end; gives its id. Errors: submit's and wait's."""
         statement_id = self.submit(sqls, token=token)
         self.wait(statement_id)
         return statement_id
 
-    def query(self, sql: str, *, token: str) -> list[dict[str, Any]]:
+    def query(self, sql: str, *, token: str | None = None) -> list[dict[str, Any]]:
         """The rows of a query, each as column name → value. Errors: submit's and wait's."""
         statement_id = self.run([sql], token=token)
         rows: list[dict[str, Any]] = []

@@ -53,6 +53,7 @@ class Engine:
         if database != ":memory:":
             Path(database).parent.mkdir(parents=True, exist_ok=True)
         self._connection = duckdb.connect(database, config={"memory_limit": MEMORY_LIMIT, "threads": 2})
+        self._connection.execute("CREATE SCHEMA IF NOT EXISTS public")  # Redshift's default schema
         self._s3 = s3
         self._queue: queue.Queue[Statement | None] = queue.Queue(MAX_STATEMENTS)
         self._lock = threading.Lock()

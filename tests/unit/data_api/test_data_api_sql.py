@@ -20,7 +20,6 @@ from feed.local.data_api import Engine, Refused
 from feed.local.data_api.http import serve
 from feed.local.data_api.translation import Act, translate
 
-
 ROLE = "arn:aws:iam::1:role/copy"
 
 
