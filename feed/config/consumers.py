@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from connectors.redshift import RedshiftSettings
+from consumers.analytics.settings import AnalyticsSettings
 from consumers.archive.settings import ArchiveSettings
 from consumers.audit.settings import AuditSettings
 from consumers.runtime import RuntimeSettings
+from consumers.warehouse.settings import WarehouseSettings
 from feed.config.models import Name
 from schemas.settings import Settings
 
@@ -20,6 +23,15 @@ class ConsumerSection(Settings):
     """The region whose topic it reads, and whose AWS services it uses."""
     runtime: RuntimeSettings = RuntimeSettings()
     """How it fetches, retries and commits."""
+
+
+class WarehouseConsumer(ConsumerSection):
+    """Starts, updates and cancels picks."""
+
+    kind: Literal["warehouse"]
+    """Which sink it is."""
+    sink: WarehouseSettings = WarehouseSettings()
+    """What the sink does."""
 
 
 class AuditConsumer(ConsumerSection):
@@ -40,4 +52,17 @@ class ArchiveConsumer(ConsumerSection):
     """What the sink does."""
 
 
-AnyConsumer = Annotated[AuditConsumer | ArchiveConsumer, Field(discriminator="kind")]
+class AnalyticsConsumer(ConsumerSection):
+    """Loads every change into the data warehouse."""
+
+    kind: Literal["analytics"]
+    """Which sink it is."""
+    warehouse: RedshiftSettings
+    """Where the data warehouse is."""
+    sink: AnalyticsSettings
+    """What the sink does."""
+
+
+AnyConsumer = Annotated[
+    WarehouseConsumer | AuditConsumer | ArchiveConsumer | AnalyticsConsumer, Field(discriminator="kind")
+]

@@ -27,12 +27,14 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
     group = f"{config.feed}.{name}"
     kafka = KafkaClients(config.regions[section.region].kafka, client_id=process.name)
     check_topics(config, section.region, kafka, (config.feed, f"{group}.dead-letter"))
+    codec = codec_of(config)
+    aws = AwsClients(config.regions[section.region].aws)
     consumer(
-        sink_of(section, AwsClients(config.regions[section.region].aws), process),
+        sink_of(section, image=config.table.image_schema, codec=codec, aws=aws, process=process),
         topic=config.feed,
         group=group,
         broker=KafkaBroker(kafka, section.runtime),
-        decode=codec_of(config).decode,
+        decode=codec.decode,
         time_of=time_of(config.table.time_attribute),
         settings=section.runtime,
         telemetry=process.telemetry,

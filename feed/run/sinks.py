@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 from connectors.aws import AwsClients
+from connectors.dynamodb import EffectTable
+from connectors.redshift import Redshift
+from connectors.registry import image_schema
 from connectors.s3 import ObjectStore
+from consumers.analytics import AnalyticsSink
 from consumers.archive import ArchiveSink
 from consumers.audit import AuditSink
 from consumers.runtime import BatchSink, RecordSink
-from feed.config.consumers import AnyConsumer, ArchiveConsumer, AuditConsumer
+from consumers.warehouse import WarehouseSink
+from feed.config.consumers import AnalyticsConsumer, AnyConsumer, ArchiveConsumer, AuditConsumer, WarehouseConsumer
 from feed.run.process import Process
+from schemas.codec import ChangeCodec, Depth
 
 
-def sink_of(section: AnyConsumer, aws: AwsClients, process: Process) -> RecordSink | BatchSink:
-    """The sink that a section describes."""
+def sink_of(
+    section: AnyConsumer, *, image: str, codec: ChangeCodec, aws: AwsClients, process: Process
+) -> RecordSink | BatchSink:
+    """The sink that a section describes.
+
+    Args:
+        section: the consumer's settings.
+        image: name or path of the table's image schema, for sinks with typed columns.
+        codec: the feed's codec.
+        aws: the AWS services of the consumer's region.
+        process: where metrics go, and the clock.
+    """
     registry, clock_ms = process.telemetry.registry, process.clock_ms
     match section:
+        case WarehouseConsumer(sink=settings):
+            table = EffectTable(aws.client("dynamodb"), settings.table)
+            return WarehouseSink(table, settings, registry=registry, now_ms=clock_ms)
         case AuditConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
             return AuditSink(store, settings, registry=registry, now_ms=clock_ms)
         case ArchiveConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
             return ArchiveSink(store, settings, registry=registry, now_ms=clock_ms)
+        case AnalyticsConsumer(sink=settings, warehouse=warehouse):
+            return AnalyticsSink(
+                ObjectStore(aws.client("s3"), settings.bucket),
+                Redshift(aws.client("redshift-data"), warehouse, now_ms=clock_ms),
+                image=image_schema(image),
+                decode=lambda value: codec.decode(value, Depth.AFTER),
+                settings=settings,
+                registry=registry,
+                now_ms=clock_ms,
+            )
