@@ -1,7 +1,7 @@
-"""The workload as a process of its own, so that its CPU is counted apart: ``python -m feed.workload``.
+"""The workload as a process of its own, so that its CPU is counted apart: ``python -m feed.workload FILE``.
 
-Reads one JSON object from standard input (the table, the settings, the ledger's path), writes one JSON object a
-second to standard output, and ends with status 0 when the plan was done or SIGTERM/SIGINT asked it to stop.
+The file holds one JSON object (the table, the settings, the ledger's path). Writes one JSON object a second to standard
+output, and ends with status 0 when the plan was done or SIGTERM/SIGINT asked it to stop.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -17,9 +18,9 @@ from feed.workload.settings import WorkloadSettings
 from schemas.errors import FeedError
 
 
-def main() -> int:
-    """Run as the input says; the exit status is 1 when the workload failed."""
-    order = orjson.loads(sys.stdin.buffer.read())
+def main(file: Path) -> int:
+    """Run as the file says; the exit status is 1 when the workload failed."""
+    order: dict[str, Any] = orjson.loads(file.read_bytes())
     settings = WorkloadSettings.model_validate(order["settings"])
     workload = Workload(settings, Table(**order["table"]), Path(order["ledger"]))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -38,4 +39,4 @@ def _say(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+import orjson
 
 from feed.workload.lane import Clock, Lane
 from feed.workload.ledger import SYNC_INTERVAL_MS, Ledger
@@ -140,6 +143,13 @@ class Workload:
             call_p99_ms=_quantile(calls, 0.99),
             cpu_ms_per_write=time.process_time() * 1_000 / writes if writes else 0.0,
         )
+
+
+def write_order(file: Path, settings: WorkloadSettings, table: Table, ledger: Path) -> None:
+    """Write the file that :func:`main` reads; only its owner may read it, since it holds the table's credentials."""
+    order = {"settings": settings.model_dump(), "table": asdict(table), "ledger": str(ledger)}
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+        opened.write(orjson.dumps(order))
 
 
 def progress_to_dict(progress: Progress) -> dict[str, float]:

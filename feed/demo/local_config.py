@@ -1,0 +1,81 @@
+"""The ``feed.yaml`` of the local regions, complete: what a newcomer may read, change and use with every command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from feed.config import FeedConfig, load_config
+from feed.demo.plan import AWS_REGIONS, CONSUMER_REGIONS, FEED, HOME, DemoPlan
+from feed.local import Stack
+
+PARTITIONS = 8
+SLOTS = 4
+
+# Reports and logs of a demo are looked at within seconds; the defaults are for months.
+SINKS: Mapping[str, dict[str, Any]] = {
+    "audit": {"bucket": "orders-audit", "segment_ms": 1_000, "retention_days": 1},
+    "archive": {"bucket": "orders-archive", "open_ms": 4_000, "grace_ms": 1_000},
+    "analytics": {"bucket": "orders-analytics", "interval_ms": 5_000},
+    "warehouse": {},
+    "notification": {},
+}
+
+
+def write_local_config(stack: Stack, plan: DemoPlan, file: Path) -> FeedConfig:
+    """Write the file, readable by its owner only, and load it as any command would."""
+    text = yaml.safe_dump(local_config(stack, plan), sort_keys=False, allow_unicode=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(f"# {FEED}, in the local regions; `feed up` and `feed demo` write this file anew.\n{text}")
+    return load_config(file)
+
+
+def local_config(stack: Stack, plan: DemoPlan) -> dict[str, Any]:
+    """As plain data."""
+    return {
+        "feed": FEED,
+        "table": {
+            "name": FEED,
+            "region": HOME,
+            "key": ["orderId"],
+            "image_schema": "order",
+            "time_attribute": "updatedAt",
+            "version_attribute": "revision",
+        },
+        "topic": {"partitions": PARTITIONS, "slots": SLOTS},
+        "regions": {region: _region(stack, region) for region in plan.regions},
+        "mirrors": [
+            {"target": region, "source_bootstrap_servers": stack.link(region).addresses["address"]}
+            for region in plan.regions
+            if region != HOME
+        ],
+        "consumers": {name: _consumer(name) for name in plan.consumers},
+    }
+
+
+def _region(stack: Stack, region: str) -> dict[str, Any]:
+    dynamodb, s3, mail = (stack.endpoint(name) for name in ("dynamodb", "s3", "ministack"))
+    endpoints = {"dynamodb": dynamodb, "dynamodbstreams": dynamodb, "s3": s3}
+    endpoints |= dict.fromkeys(("sns", "sqs", "sesv2"), mail)
+    if "warehouse-db" in stack.parts:
+        endpoints["redshift-data"] = stack.endpoint("warehouse-db")
+    return {
+        "kafka": {"bootstrap_servers": stack.bootstrap(region)},
+        "aws": {
+            "region": AWS_REGIONS[region],
+            "endpoints": endpoints,
+            "access_key_id": stack.s3.access_key_id,
+            "secret_access_key": stack.s3.secret_access_key,
+        },
+        "replication_factor": 1,
+        "min_insync_replicas": 1,
+    }
+
+
+def _consumer(name: str) -> dict[str, Any]:
+    return {"kind": name, "region": CONSUMER_REGIONS[name], "sink": dict(SINKS[name])}
