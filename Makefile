@@ -1,29 +1,57 @@
 # The one place of commands. `make help` lists them.
 .DEFAULT_GOAL := help
-UV_RUN := uv run --frozen --all-extras
+SHELL := /bin/bash
+
+# uv as it is installed, else one of our own in .feed/uv, made from Python alone
+UV := $(or $(shell command -v uv),.feed/uv/bin/uv)
+UV_RUN := $(UV) run --frozen --all-extras
+PYTEST := $(UV_RUN) pytest -q
 SEEDS ?= 1000
+DEMO ?=
 
 .PHONY: help
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
+.PHONY: demo
+demo: $(UV) ## the whole feed on this machine under a workload, and a verdict; DEMO="--seconds 20 --kill" for options
+	$(UV_RUN) feed demo $(DEMO)
+
+.PHONY: test
+test: check unit integration faults ## lint, types and every test
+
 .PHONY: check
-check: ## lint, format, types, import rules
+check: $(UV) ## lint, format, types, import rules, the schemas' compatibility
 	$(UV_RUN) ruff check .
 	$(UV_RUN) ruff format --check .
 	$(UV_RUN) mypy
 	$(UV_RUN) lint-imports
 
+.PHONY: unit
+unit: $(UV) ## fast tests, nothing outside Python
+	$(PYTEST) tests/unit -n 2
+
+.PHONY: integration
+integration: $(UV) ## tests with real parts, as processes or, with PYTEST_ADDOPTS="--regions containers", in containers
+	$(PYTEST) tests/integration
+
+.PHONY: faults
+faults: $(UV) ## tests that kill, freeze and cut real parts
+	$(PYTEST) tests/faults
+
 .PHONY: fix
-fix: ## let ruff repair and format
+fix: $(UV) ## let ruff repair and format
 	$(UV_RUN) ruff check --fix .
 	$(UV_RUN) ruff format .
 
-.PHONY: unit
-unit: ## fast tests, nothing outside Python
-	$(UV_RUN) pytest tests/unit -q
-
 .PHONY: docs
-docs: ## write what is generated in docs/
+docs: $(UV) ## write what is generated in docs/
 	$(UV_RUN) python -m feed.config docs/configuration.md
 	$(UV_RUN) python docs/pictures/draw.py
+
+.feed/uv/bin/uv:
+	python3 -m venv .feed/uv || { [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get -qq update && \
+	  apt-get -qq -y install python3-venv && python3 -m venv .feed/uv; } || \
+	  { echo "error uv is missing and a virtual environment cannot be made"; \
+	    echo "hint  install uv (docs.astral.sh/uv), or python3-venv with your package manager"; exit 2; }
+	.feed/uv/bin/pip -q install uv
