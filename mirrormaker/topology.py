@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
 
-MAX_RECORD_BYTES = 2 * 1024 * 1024
-"""The largest change: two images of 400 KiB and headers.
-
-Each image is at most 1.9 times larger as text (a 38-digit number is 21 bytes in DynamoDB and 40 as text).
-"""
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""As large as the feed's topics allow: two images of 400 KiB, larger as text, with headers, and room."""
 
 _ALIAS = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -23,13 +20,27 @@ class NoAuth:
 
 @dataclass(frozen=True)
 class TlsAuth:
-    """Encryption, and a client certificate when ``keystore_location`` is given.
+    """Encryption, and a client certificate when one is given.
 
-    Both are PEM files on the machine that runs the copy.
+    All are PEM files on the machine that runs the copy.
+
+    Attributes:
+        truststore_location: authorities to trust; empty: the public ones.
+        certificate_location: the client's certificate; empty: none.
+        key_location: its private key.
+        key_password_reference: a config-provider expression for the key's password; empty: it has none.
     """
 
     truststore_location: str = ""
-    keystore_location: str = ""
+    certificate_location: str = ""
+    key_location: str = ""
+    key_password_reference: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate_location) != bool(self.key_location):
+            raise ConfigError("A client certificate comes with its key.", hint="Give both files, or neither.")
+        if self.key_password_reference:
+            _require_reference(self.key_password_reference, "password of a private key")
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,11 @@ class ScramAuth:
 
     username: str
     password_reference: str
+    mechanism: str = "SCRAM-SHA-512"
+    truststore_location: str = ""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\$\{[a-z]+:[^}]+\}", self.password_reference):
-            raise ConfigError(
-                "A SCRAM password is given in clear.",
-                hint="Give a config-provider expression such as ${env:EU_PASSWORD}.",
-            )
+        _require_reference(self.password_reference, "SCRAM password")
         if '"' in self.username or "\\" in self.username:
             raise ConfigError("A SCRAM user name has a quote or a backslash.", hint="JAAS could not read it back.")
 
@@ -60,6 +69,11 @@ class IamAuth:
 
 
 Auth = NoAuth | TlsAuth | ScramAuth | IamAuth
+
+
+def _require_reference(text: str, what: str) -> None:
+    if not re.fullmatch(r"\$\{[a-z]+:[^}]+\}", text):
+        raise ConfigError(f"A {what} is given in clear.", hint="Give an expression such as ${env:EU_PASSWORD}.")
 
 
 @dataclass(frozen=True)

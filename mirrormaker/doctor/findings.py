@@ -64,6 +64,10 @@ class Report:
         """Findings at least as bad as a threshold."""
         return tuple(one for one in self.findings if ORDER.index(one.severity) <= ORDER.index(threshold))
 
+    def without_advice(self) -> Report:
+        """Only what is wrong whatever lies outside the files."""
+        return Report(tuple(one for one in self.findings if one.severity is not Severity.ADVICE))
+
     def as_json(self) -> list[dict[str, object]]:
         """One object for each finding, its fields as above."""
         return [asdict(finding) for finding in self.findings]

@@ -124,7 +124,7 @@ def _require(target: Cluster) -> None:
     if not target.security_group_ids:
         faults.append(f"Cluster {target.name} has no security groups.")
     if not isinstance(target.auth, NoAuth | IamAuth) and not (
-        isinstance(target.auth, TlsAuth) and not target.auth.keystore_location
+        isinstance(target.auth, TlsAuth) and not target.auth.certificate_location
     ):
         faults.append(f"MSK Connect reaches cluster {target.name} by IAM or without login only.")
     if faults:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mirrormaker.render.names import Names
-from mirrormaker.topology import Cluster, Flow
+from mirrormaker.topology import Cluster, Flow, IamAuth
 from schemas.errors import ConfigError
 
 Kind = Literal["cluster", "topic", "group", "transactional-id"]
@@ -100,14 +100,14 @@ def target_grants(flow: Flow, names: Names) -> tuple[Grant, ...]:
 
 
 def iam_policy(flow: Flow, names: Names) -> str:
-    """The policy document of the role that runs the copy.
+    """The policy document of the role that runs the copy: for the clusters that ask IAM.
 
     Raises:
-        ConfigError: a cluster has no ARN.
+        ConfigError: such a cluster has no ARN.
     """
     statements = [
-        *_statements(flow.source, "Source", source_grants(flow)),
-        *_statements(flow.target, "Target", target_grants(flow, names)),
+        *(_statements(flow.source, "Source", source_grants(flow)) if _asks_iam(flow.source) else ()),
+        *(_statements(flow.target, "Target", target_grants(flow, names)) if _asks_iam(flow.target) else ()),
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
 
@@ -150,12 +150,19 @@ def replicator_policy(flow: Flow) -> str:
 
 
 def acl_commands(flow: Flow, names: Names, *, principal: str = "User:mirror") -> str:
-    """The same as ``kafka-acls.sh`` commands, one block for each cluster."""
+    """The same as ``kafka-acls.sh`` commands, a block for each cluster with Kafka's own authorizer."""
     lines = [f"# What {principal} needs for {flow.name}. Written by feed mirror render."]
     for cluster, grants in ((flow.source, source_grants(flow)), (flow.target, target_grants(flow, names))):
-        lines += ["", f"# at {cluster.name}"]
-        lines += [_acl_command(cluster, grant, name, principal) for grant in grants for name in grant.names or ("",)]
+        if not _asks_iam(cluster):
+            lines += ["", f"# at {cluster.name}"]
+            lines += [
+                _acl_command(cluster, grant, name, principal) for grant in grants for name in grant.names or ("",)
+            ]
     return "\n".join(lines) + "\n"
+
+
+def _asks_iam(cluster: Cluster) -> bool:
+    return isinstance(cluster.auth, IamAuth)
 
 
 def _statements(cluster: Cluster, where: str, grants: Iterable[Grant]) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ A form (dedicated, Connect, Strimzi …) only decides which prefix each of these
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mirrormaker.entries import Entry
@@ -14,8 +15,12 @@ IDENTITY_POLICY = "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"
 BYTE_ARRAY_CONVERTER = "org.apache.kafka.connect.converters.ByteArrayConverter"
 SOURCE_CONNECTOR = "org.apache.kafka.connect.mirror.MirrorSourceConnector"
 CHECKPOINT_CONNECTOR = "org.apache.kafka.connect.mirror.MirrorCheckpointConnector"
-ENV_PROVIDER = "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
-FILE_PROVIDER = "org.apache.kafka.common.config.provider.FileConfigProvider"
+PROVIDERS = {
+    "directory": "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+    "env": "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+    "file": "org.apache.kafka.common.config.provider.FileConfigProvider",
+}
+"""Kafka's own config providers by the name that expressions use; another name must be declared by who uses it."""
 
 _BATCH_BYTES = 131_072
 _FETCH_BYTES = 4_194_304
@@ -253,13 +258,9 @@ def auth_entries(auth: Auth) -> tuple[Entry, ...]:
 
 
 def config_providers(flow: Flow) -> tuple[str, ...]:
-    """Names of the config providers that the flow's secrets come from (``env``, ``file``)."""
-    names = {
-        auth.password_reference[2:].split(":", 1)[0]
-        for auth in (flow.source.auth, flow.target.auth)
-        if isinstance(auth, ScramAuth)
-    }
-    return tuple(sorted(names))
+    """Names of the config providers that the flow's values come from (``directory``, ``env`` …)."""
+    entries = (*auth_entries(flow.source.auth), *auth_entries(flow.target.auth))
+    return tuple(sorted({name for entry in entries for name in re.findall(r"\$\{([a-z]+):", entry.value)}))
 
 
 def provider_entries(flow: Flow) -> tuple[Entry, ...]:
@@ -267,47 +268,61 @@ def provider_entries(flow: Flow) -> tuple[Entry, ...]:
     names = config_providers(flow)
     if not names:
         return ()
-    classes = {"env": ENV_PROVIDER, "file": FILE_PROVIDER}
     listed = Entry(
-        "config.providers",
-        ", ".join(names),
-        "Where ${provider:...} values come from. Without it they are taken literally.",
+        "config.providers", ", ".join(names), "Where ${provider:...} values come from. Without it they stay text."
     )
     return (
         listed,
         *(
             Entry(
                 f"config.providers.{name}.class",
-                classes[name],
+                PROVIDERS[name],
                 f"What ${{{name}:...}} means. Without it nothing starts.",
             )
             for name in names
-            if name in classes
+            if name in PROVIDERS
         ),
     )
 
 
+def _trust_entries(location: str) -> tuple[Entry, ...]:
+    if not location:
+        return ()
+    return (
+        Entry("ssl.truststore.type", "PEM", "The file below is PEM. Without it Java expects its own format."),
+        Entry("ssl.truststore.location", location, "Whom to trust. Without it only public authorities are trusted."),
+    )
+
+
 def _tls_entries(auth: TlsAuth) -> tuple[Entry, ...]:
-    entries = [Entry("security.protocol", "SSL", "Encrypted. Without it the broker's TLS port closes the connection.")]
-    if auth.truststore_location:
-        entries += [
-            Entry("ssl.truststore.type", "PEM", "The file below is PEM. Without it Java expects its own format."),
+    protocol = Entry("security.protocol", "SSL", "Encrypted. Without it the broker's TLS port closes the connection.")
+    certificate: tuple[Entry, ...] = ()
+    if auth.certificate_location:
+        certificate = (
+            Entry("ssl.keystore.type", "PEM", "The two below are PEM. Without it Java expects its own format."),
             Entry(
-                "ssl.truststore.location",
-                auth.truststore_location,
-                "Whom to trust. Without it only public authorities are trusted.",
+                "ssl.keystore.certificate.chain",
+                _file_reference(auth.certificate_location),
+                "The client's certificate, read at start. Without it the broker refuses the client.",
             ),
-        ]
-    if auth.keystore_location:
-        entries += [
-            Entry("ssl.keystore.type", "PEM", "The file below is PEM. Without it Java expects its own format."),
             Entry(
-                "ssl.keystore.location",
-                auth.keystore_location,
-                "The client's certificate and key. Without it the broker refuses the client.",
+                "ssl.keystore.key",
+                _file_reference(auth.key_location),
+                "Its private key, read at start: it is not in this file. Without it the broker refuses the client.",
             ),
-        ]
-    return tuple(entries)
+        )
+    password = (
+        (Entry("ssl.key.password", auth.key_password_reference, "Of the key. Without it the key cannot be read."),)
+        if auth.key_password_reference
+        else ()
+    )
+    return (protocol, *_trust_entries(auth.truststore_location), *certificate, *password)
+
+
+def _file_reference(location: str) -> str:
+    """A file's content by Kafka's DirectoryConfigProvider: folder, then file name."""
+    folder, _, name = location.rpartition("/")
+    return f"${{directory:{folder or '.'}:{name}}}"
 
 
 def _scram_entries(auth: ScramAuth) -> tuple[Entry, ...]:
@@ -318,7 +333,12 @@ def _scram_entries(auth: ScramAuth) -> tuple[Entry, ...]:
             "SASL_SSL",
             "Encrypted, with a login. Without it the password is refused or goes in clear.",
         ),
-        Entry("sasl.mechanism", "SCRAM-SHA-512", "What MSK offers. Without it Java tries Kerberos."),
+        Entry(
+            "sasl.mechanism",
+            auth.mechanism,
+            "The login's kind; MSK offers SCRAM-SHA-512. Without it Java tries Kerberos.",
+        ),
+        *_trust_entries(auth.truststore_location),
         Entry(
             "sasl.jaas.config",
             f'{login} username="{auth.username}" password="{auth.password_reference}";',

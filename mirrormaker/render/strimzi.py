@@ -181,11 +181,11 @@ def _security(name: str, auth: Auth) -> tuple[Node, ...]:
         case ScramAuth():
             password = (Node("secretName", f"{name}-mirror"), Node("password", "password"))
             return (
-                *_trust(name, private=False),
+                *_trust(name, private=bool(auth.truststore_location)),
                 Node(
                     "authentication",
                     (
-                        Node("type", "scram-sha-512"),
+                        Node("type", auth.mechanism.lower()),
                         Node("username", auth.username),
                         Node("passwordSecret", password, "A Kubernetes secret: the password is never in this file."),
                     ),
@@ -218,7 +218,7 @@ def _trust(name: str, *, private: bool) -> tuple[Node, ...]:
 
 
 def _certificate(name: str, auth: TlsAuth) -> tuple[Node, ...]:
-    if not auth.keystore_location:
+    if not auth.certificate_location:
         return ()
     parts = (Node("secretName", f"{name}-mirror"), Node("certificate", "tls.crt"), Node("key", "tls.key"))
     return (Node("authentication", (Node("type", "tls"), Node("certificateAndKey", parts))),)

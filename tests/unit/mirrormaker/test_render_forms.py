@@ -117,7 +117,7 @@ def test_connect_source_connector_refuses_a_wrong_worker() -> None:
     config = json.loads(files(Form.CONNECT)["eu-us-source.json"])["config"]
     assert config["exactly.once.support"] == "required"
     assert config["source.consumer.isolation.level"] == "read_committed"
-    assert config["producer.override.max.request.size"] == str(2 * 1024 * 1024 + 65_536)
+    assert config["producer.override.max.request.size"] == str(4 * 1024 * 1024 + 65_536)
     assert config["header.converter"].endswith("ByteArrayConverter")
     checkpoint = json.loads(files(Form.CONNECT)["eu-us-checkpoint.json"])["config"]
     assert "exactly.once.support" not in checkpoint
@@ -200,13 +200,16 @@ def test_source_is_only_read() -> None:
 def test_acls_are_written_for_other_logins() -> None:
     """With TLS or SCRAM the same needs are kafka-acls commands."""
     flow = Flow(
-        cluster("eu", "eu-west-1", auth=TlsAuth("/ca.pem", "/me.pem")),
+        cluster("eu", "eu-west-1", auth=TlsAuth("/etc/kafka/ca.pem", "/etc/kafka/me.pem", "/etc/kafka/me.key")),
         cluster("us", "us-east-1", auth=ScramAuth("mirror", "${env:P}")),
         ("orders",),
     )
     text = files(Form.DEDICATED, flow)["eu-us-acls.sh"]
     assert "--transactional-id eu-mm2- --resource-pattern-type prefixed" in text
     assert "IdempotentWrite" in text
+    properties = files(Form.DEDICATED, flow)["eu-us-mm2.properties"]
+    assert "eu.ssl.keystore.key = ${directory:/etc/kafka:me.key}" in properties
+    assert "config.providers = directory, env" in properties
     assert "iam" not in text
 
 

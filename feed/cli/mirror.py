@@ -1,0 +1,123 @@
+"""``feed mirror``: MirrorMaker's files rendered from feed.yaml, and anyone's files read by the doctor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from feed.cli.mirror_flows import ClusterFacts, flows_of
+from feed.cli.options import ConfigOption, load
+from mirrormaker import Delivery, Deployment, Form, StrimziDeployment
+from mirrormaker import render as render_form
+from mirrormaker.doctor import LATEST, KafkaVersion, Severity, diagnose
+from mirrormaker.doctor import explain as explain_files
+from mirrormaker.doctor.explain import as_json, as_text
+from schemas.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="MirrorMaker 2: render its files, examine anyone's, watch the copies.")
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE…", help="mm2.properties, connectors' JSON, Strimzi YAML, IAM policies; - is standard input."
+    ),
+]
+Version = Annotated[str, typer.Option("--kafka-version", help="The Kafka version that runs them, like 3.9.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command(epilog="Example: feed mirror render --form strimzi --image my/strimzi-iam:1 --out deploy/mirror")
+def render(
+    *,
+    config: ConfigOption = None,
+    form: Annotated[Form, typer.Option(help="How MirrorMaker is run.")] = Form.DEDICATED,
+    region: Annotated[str | None, typer.Option(help="Only the mirror to this region; else every one.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; else the files are printed.")] = None,
+    accept_duplicates: Annotated[
+        bool, typer.Option("--accept-duplicates", help="Also render a form that can repeat records after a failure.")
+    ] = False,
+    listener: Annotated[str, typer.Option(help="Where nodes reach each other, like http://10.0.0.5:8083.")] = "",
+    role_arn: Annotated[str, typer.Option(help="msk-connect, msk-replicator: the service execution role.")] = "",
+    plugin_arn: Annotated[str, typer.Option(help="msk-connect: the custom plugin.")] = "",
+    source_arn: Annotated[str, typer.Option(help="MSK's ARN of the source cluster, for policies.")] = "",
+    target_arn: Annotated[str, typer.Option(help="MSK's ARN of the target cluster (with --region).")] = "",
+    source_subnet: Annotated[list[str] | None, typer.Option(help="msk-replicator: subnets at the source.")] = None,
+    target_subnet: Annotated[list[str] | None, typer.Option(help="msk-*: subnets at the target.")] = None,
+    source_security_group: Annotated[list[str] | None, typer.Option(help="msk-replicator: at the source.")] = None,
+    target_security_group: Annotated[list[str] | None, typer.Option(help="msk-*: at the target.")] = None,
+    namespace: Annotated[str, typer.Option(help="strimzi: the Kubernetes namespace.")] = "",
+    image: Annotated[str, typer.Option(help="strimzi: an image that has aws-msk-iam-auth.")] = "",
+) -> None:
+    """Write MirrorMaker's complete files, each key with its reason, and the policies that they need."""
+    source = ClusterFacts(source_arn, tuple(source_subnet or ()), tuple(source_security_group or ()))
+    target = ClusterFacts(target_arn, tuple(target_subnet or ()), tuple(target_security_group or ()))
+    flows = flows_of(load(config), region=region, source=source, target=target)
+    place = Deployment(
+        rest_listener=listener,
+        service_execution_role_arn=role_arn,
+        plugin_arn=plugin_arn,
+        strimzi=StrimziDeployment(namespace=namespace, image=image),
+    )
+    accepted = Delivery.AT_LEAST_ONCE if accept_duplicates else Delivery.ONCE
+    rendered = [(flow, render_form(form, flow, place, accepted=accepted)) for flow in flows]
+    for flow, one in rendered:
+        typer.echo(f"{flow.name}: {form}, {one.guarantee.delivery}. {one.guarantee.why}", err=True)
+        for name, text in one.files.items():
+            _write(out, name, text)
+
+
+@app.command(epilog="Example: feed mirror doctor mm2.properties --kafka-version 3.9 --fail-on loss")
+def doctor(
+    files: Files,
+    *,
+    kafka_version: Version = str(LATEST),
+    json_output: AsJson = False,
+    fail_on: Annotated[Severity, typer.Option(help="The mildest harm that makes the exit code 1.")] = Severity.SURPRISE,
+    runs_beside: Annotated[str, typer.Option(help="Alias of the cluster that MirrorMaker runs next to.")] = "",
+    managed: Annotated[str, typer.Option(help="msk-connect, when it runs there.")] = "",
+    advice: Annotated[bool, typer.Option(help="Also show what depends on things outside the file.")] = True,
+) -> None:
+    """Say what really happens with these files: lost, repeated, stalled, ignored; with the fix and the source.
+
+    Files of one flow (worker, source and checkpoint connector) are judged together. Exit code 0: nothing as bad as
+    --fail-on; 1: something is; 2: a file cannot be read.
+    """
+    version = KafkaVersion.parse(kafka_version)
+    report = diagnose(_read(files), version=version, runs_beside=runs_beside, managed=managed)
+    shown = report if advice else report.without_advice()
+    typer.echo(json.dumps(shown.as_json(), indent=2) if json_output else shown.as_text(), nl=json_output)
+    if report.failing(fail_on):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: feed mirror explain mm2.properties")
+def explain(files: Files, kafka_version: Version = str(LATEST), json_output: AsJson = False) -> None:
+    """Show what would start: herders, connectors, topics created where, and each setting with the line it came from."""
+    starts = explain_files(_read(files), version=KafkaVersion.parse(kafka_version))
+    typer.echo(json.dumps(as_json(starts), indent=2) if json_output else as_text(starts), nl=json_output)
+
+
+def _write(out: Path | None, name: str, text: str) -> None:
+    if out is None:
+        typer.echo(f"##### {name}")
+        typer.echo(text)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {out / name}", err=True)
+
+
+def _read(files: list[str]) -> dict[str, str]:
+    texts = {}
+    for name in files:
+        try:
+            texts[name] = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{name} cannot be read: {error}.", hint="Name a text file, or - for standard input."
+            ) from error
+    return texts
