@@ -29,6 +29,9 @@ METADATA_BOUND_S = 20.0
 READ_BACK_BOUND_S = 30.0
 """How long reading a slot back may take without getting on."""
 
+READ_BACK_FETCH_MS = 20
+"""How long the broker may hold the last, empty fetch, which shows the end."""
+
 QUEUE_FULL_WAIT_S = 0.05
 
 _log = logging.getLogger(__name__)
@@ -149,6 +152,8 @@ class KafkaLog:
             f"{self._feed}.slot-{slot}", transaction_timeout_ms=self._settings.transaction_timeout_ms
         )
         try:
+            # connects first: an init that finds no connection is tried again by the client half a second later only
+            producer.list_topics(self._topic, timeout=self._settings.init_timeout_ms / 1_000)
             producer.init_transactions(self._settings.init_timeout_ms / 1_000)
         except KafkaException as error:
             fault = error.args[0]
@@ -165,18 +170,21 @@ class KafkaLog:
 
     def read_back(self, slot: int) -> list[tuple[bytes, bytes | None]]:
         """See :class:`producers.stream.ports.Log`."""
-        end = self._high_watermark(slot)
-        reader = self._clients.reader(**{"fetch.wait.max.ms": 20})
+        end = self._offset(slot, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client has no types here
+        # a number, not "the beginning": the client would look that up itself, half a second later
+        begin = self._offset(slot, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # as above
+        reader = self._clients.reader(**{"fetch.wait.max.ms": READ_BACK_FETCH_MS})
         try:
-            reader.assign([TopicPartition(self._topic, slot, OFFSET_BEGINNING)])
-            return self._read_to(reader, slot, end)
+            reader.assign([TopicPartition(self._topic, slot, begin)])
+            return self._read_to(reader, slot, begin, end)
         finally:
             reader.close()
 
-    def _high_watermark(self, slot: int) -> int:
+    def _offset(self, slot: int, which: OffsetSpec) -> int:
+        """The slot's first offset or its high watermark (not the last stable offset: what hangs must show)."""
         partition = TopicPartition(self._topic, slot)
         asked = self._admin.list_offsets(
-            {partition: OffsetSpec.latest()},  # type: ignore[no-untyped-call]  # the client has no types here
+            {partition: which},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=METADATA_BOUND_S,
         )
@@ -184,15 +192,17 @@ class KafkaLog:
             return int(asked[partition].result(METADATA_BOUND_S).offset)
         except KafkaException as error:
             raise RetryableError(
-                f"Kafka failed while asking for the end of slot {slot}: {error}", hint="it is tried again with back-off"
+                f"Kafka failed while asking for the ends of slot {slot}: {error}",
+                hint="it is tried again with back-off",
             ) from error
 
-    def _read_to(self, reader: Consumer, slot: int, end: int) -> list[tuple[bytes, bytes | None]]:
+    def _read_to(self, reader: Consumer, slot: int, reached: int, end: int) -> list[tuple[bytes, bytes | None]]:
         entries: dict[bytes, bytes | None] = {}
         deadline = time.monotonic() + READ_BACK_BOUND_S
-        reached = 0
         while reached < end:
-            for message in reader.consume(1_000, 0.5):
+            # consume() waits for as many as it was asked for: wait for one, then take what is there
+            first = reader.poll(0.5)
+            for message in [] if first is None else [first, *reader.consume(1_000, 0)]:
                 fault = message.error()
                 if fault is None:
                     entries[message.key() or b""] = message.value()
