@@ -47,6 +47,7 @@ fix: $(UV) ## let ruff repair and format
 .PHONY: docs
 docs: $(UV) ## write what is generated in docs/
 	$(UV_RUN) python -m feed.config docs/configuration.md
+	$(UV_RUN) python -m schemas.reference docs/events.md
 	$(UV_RUN) python docs/pictures/draw.py
 
 .feed/uv/bin/uv:

@@ -166,6 +166,15 @@ class ChangeCodec:
         """The item of an image, in DynamoDB JSON; :func:`schemas.attributes.with_bytes` makes it what boto3 wants."""
         return self._write_image(image)
 
+    def record_of(self, change: Change) -> dict[str, Any]:
+        """The fields of a change's value as plain data, for people and for other formats.
+
+        Raises:
+            PoisonError: its key is not the schema's.
+        """
+        record = self._to_record(change)
+        return record | {"after": change.after, "before": change.before}
+
     def _resolving_reader(self, schema_id: SchemaId, depth: Depth) -> Callable[[BytesIO], Any]:
         """The reader for another writer's schema, made once and kept; how many there can be the registry bounds."""
         writer = self._writers.find(schema_id)
