@@ -70,6 +70,10 @@ class Guardian:
         try:
             self._write("group", process.pid)
             process.stdin.write(b"go\n")
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         finally:
             with contextlib.suppress(OSError):
                 process.stdin.close()

@@ -37,8 +37,8 @@ class Line:
 
     def due(self, now: float, last_due: float, size: int) -> float:
         """When ``size`` bytes that came in at ``now`` go out, not before what came in earlier. In seconds."""
-        sent = last_due + size / self.bytes_per_s if self.bytes_per_s else last_due
-        return max(now + self.round_trip_ms / 2_000, sent)
+        begins = max(now + self.round_trip_ms / 2_000, last_due)
+        return begins + size / self.bytes_per_s if self.bytes_per_s else begins
 
 
 class Way:
