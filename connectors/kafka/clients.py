@@ -21,7 +21,7 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 FETCH_WAIT_MAX_MS = 100
 """How long a broker may hold an empty fetch; 500 by default, which every take-over would wait for once."""
 
-CONNECT_BOUND_S = 20.0
+CONNECT_BOUND_S = 10.0
 """How long :meth:`KafkaClients.check` waits for a cluster to answer at all."""
 
 TRANSACTION_TIMEOUT_MS = 10_000
