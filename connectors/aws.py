@@ -73,7 +73,7 @@ class AwsClients:
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, int], Any] = {}
         secret = settings.secret_access_key
         self._session = boto3.Session(
             region_name=settings.region,
@@ -81,23 +81,28 @@ class AwsClients:
             aws_secret_access_key=secret.get_secret_value() if secret else None,
         )
 
-    def client(self, service: str) -> Any:
-        """The client of ``service``; always the same one, since boto3 clients may be shared between threads."""
+    def client(self, service: str, *, max_attempts: int = MAX_ATTEMPTS) -> Any:
+        """The client of ``service``; always the same one, since boto3 clients may be shared between threads.
+
+        Args:
+            service: its name in boto3.
+            max_attempts: tries of one call; 1 where a call that timed out may have had its effect (an e-mail).
+        """
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._session.client(  # type: ignore[call-overload]  # any service by name
+            if (service, max_attempts) not in self._clients:
+                self._clients[service, max_attempts] = self._session.client(  # type: ignore[call-overload]  # any service by name
                     service,
                     endpoint_url=self.settings.endpoints.get(service),
                     config=Config(
                         connect_timeout=CONNECT_TIMEOUT_S,
                         read_timeout=READ_TIMEOUT_S,
-                        retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+                        retries={"total_max_attempts": max_attempts, "mode": "standard"},
                         max_pool_connections=MAX_POOL_CONNECTIONS,
                         tcp_keepalive=True,
                         s3={"addressing_style": "path"} if "s3" in self.settings.endpoints else None,
                     ),
                 )
-            return self._clients[service]
+            return self._clients[service, max_attempts]
 
 
 def aws_error_code(error: Exception) -> str:

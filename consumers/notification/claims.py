@@ -1,0 +1,108 @@
+"""Who may send a notification, and what is known of it: a row of the table ``notifications``. Pure, but for the clock.
+
+    (none) ──claim──▶ claimed ──sent──▶ sent
+                        │  ▲ └─certainly not sent──▶ free ──claim──▶ claimed
+      lease is over,    │  └── resend: claimed anew
+      outcome unknown:  └───── flag ──▶ flagged
+
+A row is claimed *before* the message is sent and marked *after*, each with a conditional write. So two processes never
+send at the same time, and a crash between the two is seen: the claim stands, and its lease runs out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connectors.dynamodb import Item, Update
+from consumers.notification.settings import AfterCrash
+from consumers.notification.templates import Notification
+
+KEY = "notificationId"
+
+
+class State(StrEnum):
+    """What a row says."""
+
+    CLAIMED = "claimed"
+    FREE = "free"
+    SENT = "sent"
+    FLAGGED = "flagged"
+
+
+class Verdict(StrEnum):
+    """What to do about a row that is there already."""
+
+    DONE = "done"
+    """Sent, or flagged: nothing."""
+    WAIT = "wait"
+    """Somebody may be sending it right now."""
+    TAKE = "take"
+    """Claim it anew and send."""
+    FLAG = "flag"
+    """Its outcome is unknown and stays so: mark it for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of a notification."""
+
+    state: State
+    lease_until_ms: int
+    attempts: int
+
+    @classmethod
+    def of(cls, item: Item) -> Row:
+        """A row from its item."""
+        return cls(State(item["state"]["S"]), int(item["leaseUntil"]["N"]), int(item["attempts"]["N"]))
+
+
+def judge(row: Row, now_ms: int, after_crash: AfterCrash) -> Verdict:
+    """What to do about a row that is there."""
+    if row.state in {State.SENT, State.FLAGGED}:
+        return Verdict.DONE
+    if row.state is State.FREE:
+        return Verdict.TAKE
+    if now_ms < row.lease_until_ms:
+        return Verdict.WAIT
+    return Verdict.TAKE if after_crash == "resend" else Verdict.FLAG
+
+
+def key_of(notification: Notification) -> Item:
+    """The key of a notification's row."""
+    return {KEY: {"S": notification.notification_id}}
+
+
+def claim(notification: Notification, *, now_ms: int, lease_ms: int) -> Update:
+    """Claim what nobody knows of."""
+    return Update(
+        "SET #state = :claimed, leaseUntil = :until, attempts = :one, claimedAt = :now, "
+        "orderId = :order, #status = :status",
+        "attribute_not_exists(#state)",
+        {"#state": "state", "#status": "status"},
+        {
+            ":claimed": {"S": State.CLAIMED},
+            ":until": {"N": str(now_ms + lease_ms)},
+            ":one": {"N": "1"},
+            ":now": {"N": str(now_ms)},
+            ":order": {"S": notification.order_id},
+            ":status": {"S": notification.status},
+        },
+    )
+
+
+def move(row: Row, to: State, *, now_ms: int, lease_ms: int = 0, message_id: str | None = None) -> Update:
+    """From the row as it was seen to another state; refused when somebody else was faster."""
+    values = {
+        ":was": {"S": row.state},
+        ":lease": {"N": str(row.lease_until_ms)},
+        ":to": {"S": to},
+        ":until": {"N": str(now_ms + lease_ms)},
+        ":attempts": {"N": str(row.attempts + (to is State.CLAIMED))},
+        ":now": {"N": str(now_ms)},
+    }
+    assignments = f"#state = :to, leaseUntil = :until, attempts = :attempts, {to}At = :now"
+    if message_id is not None:
+        values[":message"] = {"S": message_id}
+        assignments += ", messageId = :message"
+    return Update(f"SET {assignments}", "#state = :was AND leaseUntil = :lease", {"#state": "state"}, values)

@@ -1,0 +1,158 @@
+"""Tells customers: claim, send, mark."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter
+
+from connectors.dynamodb import EffectTable
+from connectors.messaging import MaybeSentError, Messenger
+from consumers.notification.claims import Row, State, Verdict, claim, judge, key_of, move
+from consumers.notification.rate import SendRate
+from consumers.notification.settings import NotificationSettings
+from consumers.notification.templates import Notification, notification_of
+from consumers.runtime.contracts import Record
+from schemas.change import Change, Op
+from schemas.errors import PoisonError, RetryableError
+from schemas.headers import REPLAY, TYPE_PREFIX
+
+_TYPE_OF_READ = f"{TYPE_PREFIX}{Op.READ}".encode()
+
+_log = logging.getLogger(__name__)
+
+
+class NotificationSink:
+    """A record sink. Safe to call from several threads, for different orders.
+
+    It takes changes from the live topic only. A replayed change (another topic, or the replay's header) and a row of a
+    first load are passed over before they are decoded, and their op has no template: whoever wires this sink, and
+    wherever from, cannot make it tell a customer about the past.
+    """
+
+    name = "notification"
+
+    def __init__(
+        self,
+        live_topic: str,
+        table: EffectTable,
+        messenger: Messenger,
+        settings: NotificationSettings,
+        *,
+        rate: SendRate,
+        registry: CollectorRegistry,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._live_topic = live_topic
+        self._table = table
+        self._messenger = messenger
+        self._settings = settings
+        self._rate = rate
+        self._now_ms = now_ms
+        self._unmarked: dict[str, tuple[Row, str]] = {}
+        """Sent, and not marked yet: at most one for each key that is in flight or parked."""
+        self._outcomes = Counter(
+            "feed_notifications_total", "what became of notifications", ["status", "outcome"], registry=registry
+        )
+
+    def passes_over(self, record: Record) -> str | None:
+        """Never a replay, never a first load."""
+        if record.topic() != self._live_topic:
+            return "replay"
+        for name, value in record.headers() or ():
+            if name == REPLAY:
+                return "replay"
+            if name == "ce_type" and value == _TYPE_OF_READ:
+                return "first-load"
+        return None
+
+    def handle(self, change: Change) -> None:
+        """Tell the customer, once as far as that can be known."""
+        notification = notification_of(change, self._settings)
+        if notification is None:
+            return
+        unmarked = self._unmarked.get(notification.notification_id)
+        if unmarked is not None:
+            self._mark(notification, *unmarked)
+            return
+        # before the claim: a message that waits long for its turn must not use up its lease
+        self._rate.wait()
+        row = self._claimed(notification)
+        if row is not None:
+            self._send(notification, row)
+
+    def _claimed(self, notification: Notification) -> Row | None:
+        """Our claim; None when there is nothing left to send."""
+        now_ms, lease_ms = self._now_ms(), self._settings.lease_ms
+        first = claim(notification, now_ms=now_ms, lease_ms=lease_ms)
+        refused = self._table.update_if(key_of(notification), first, return_old=True)
+        if refused is None:
+            return Row(State.CLAIMED, now_ms + lease_ms, 1)
+        item = refused.item or self._table.get(key_of(notification), consistent=True)
+        if item is None:
+            raise RetryableError("the claim's row went away meanwhile", hint="does something delete rows?")
+        row = Row.of(item)
+        match judge(row, now_ms, notification.after_crash):
+            case Verdict.DONE:
+                self._count(notification, "seen")
+                return None
+            case Verdict.WAIT:
+                raise RetryableError(
+                    f"{notification.notification_id} is claimed for {row.lease_until_ms - now_ms} ms more",
+                    hint="its sender crashed or is slow; afterwards the template's policy decides",
+                )
+            case Verdict.FLAG:
+                self._flag(notification, row)
+                return None
+            case Verdict.TAKE:
+                if row.state is State.CLAIMED:
+                    self._count(notification, "resent")
+                return self._move(notification, row, State.CLAIMED, lease_ms=lease_ms)
+
+    def _send(self, notification: Notification, row: Row) -> None:
+        try:
+            message_id = self._messenger.send(notification.message)
+        except MaybeSentError:
+            if notification.after_crash == "flag":
+                self._flag(notification, row)
+                return
+            self._move(notification, row, State.FREE)
+            raise
+        except (RetryableError, PoisonError):
+            self._move(notification, row, State.FREE)
+            raise
+        self._count(notification, "sent")
+        self._mark(notification, row, message_id)
+
+    def _mark(self, notification: Notification, row: Row, message_id: str) -> None:
+        """While the mark cannot be written this process remembers: its own retry does not send again."""
+        self._unmarked[notification.notification_id] = (row, message_id)
+        try:
+            self._move(notification, row, State.SENT, message_id=message_id)
+        except _TakenError:
+            _log.warning("claim was taken over while sending id=%s", notification.notification_id)
+        del self._unmarked[notification.notification_id]
+
+    def _flag(self, notification: Notification, row: Row) -> None:
+        self._move(notification, row, State.FLAGGED)
+        self._count(notification, "flagged")
+        _log.warning("unknown whether it was sent, flagged id=%s", notification.notification_id)
+
+    def _move(
+        self, notification: Notification, row: Row, to: State, *, lease_ms: int = 0, message_id: str | None = None
+    ) -> Row:
+        now_ms = self._now_ms()
+        update = move(row, to, now_ms=now_ms, lease_ms=lease_ms, message_id=message_id)
+        if self._table.update_if(key_of(notification), update) is not None:
+            raise _TakenError(
+                f"{notification.notification_id} was taken over by another process", hint="its row is looked at again"
+            )
+        return Row(to, now_ms + lease_ms, row.attempts + (to is State.CLAIMED))
+
+    def _count(self, notification: Notification, outcome: str) -> None:
+        self._outcomes.labels(notification.status, outcome).inc()
+
+
+class _TakenError(RetryableError):
+    """The row is not as it was seen."""
