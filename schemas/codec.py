@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
 from fastavro.schema import SchemaParseException, UnknownType
 
 from schemas.attributes import Attribute
@@ -41,8 +42,13 @@ _UNREADABLE = (
     MemoryError,
     RecursionError,
     struct.error,
+    SchemaResolutionError,
 )
 """What fastavro raises on bytes that are not the schema's."""
+
+
+_Reader = Callable[[BytesIO], Any]
+"""Reads the record at a stream's position."""
 
 
 class Depth(Enum):
@@ -72,10 +78,12 @@ class ChangeCodec:
         self._by_depth = {depth: _parse(_cut(python_schema, depth)) for depth in Depth}
         self._to_record, self._from_record = change_shape(image)
         self._read_image, self._write_image = image_converter(image)
-        self._readers: dict[tuple[SchemaId, Depth], Callable[[BytesIO], Any]] = {}
-        for own in (id_of(SingleObject(), self.schema), id_of(framing, self.schema)):
-            for depth in Depth:
-                self._readers[own, depth] = _plain_reader(self._by_depth[depth])
+        self._own_readers = {depth: _plain_reader(parsed) for depth, parsed in self._by_depth.items()}
+        self._readers: dict[tuple[SchemaId, Depth], _Reader] = {
+            (own, depth): reader
+            for own in (id_of(SingleObject(), self.schema), id_of(framing, self.schema))
+            for depth, reader in self._own_readers.items()
+        }
 
     @classmethod
     def for_image(
@@ -122,9 +130,16 @@ class ChangeCodec:
             FatalError: it names a schema that is not known here.
             RetryableError: the registry that knows the schema does not answer.
         """
-        schema_id, body = split(value)
-        read = self._readers.get((schema_id, depth)) or self._resolving_reader(schema_id, depth)
-        source = BytesIO(body)
+        if (
+            value.startswith(self._prefix) and not self._packed
+        ):  # as nearly all are: nothing to look up, nothing to copy
+            source = BytesIO(value)
+            source.seek(len(self._prefix))
+            read = self._own_readers[depth]
+        else:
+            schema_id, body = split(value)
+            source = BytesIO(body)
+            read = self._readers.get((schema_id, depth)) or self._resolving_reader(schema_id, depth)
         try:
             record = read(source)
             change = self._from_record(record)
@@ -141,7 +156,12 @@ class ChangeCodec:
         return change
 
     def decode_batch(self, values: Iterable[bytes], depth: Depth = Depth.FULL) -> list[Change | PoisonError]:
-        """:meth:`decode` for many values: a poison value gives its error in its place, the others go on."""
+        """:meth:`decode` for many values: a poison value gives its error in its place, the others go on.
+
+        Raises:
+            FatalError: a value names a schema that is not known here.
+            RetryableError: the registry that knows a schema does not answer.
+        """
         results: list[Change | PoisonError] = []
         for value in values:
             try:
@@ -175,15 +195,21 @@ class ChangeCodec:
         record = self._to_record(change)
         return record | {"after": change.after, "before": change.before}
 
-    def _resolving_reader(self, schema_id: SchemaId, depth: Depth) -> Callable[[BytesIO], Any]:
+    def _resolving_reader(self, schema_id: SchemaId, depth: Depth) -> _Reader:
         """The reader for another writer's schema, made once and kept; how many there can be the registry bounds."""
         writer = self._writers.find(schema_id)
         if writer is None:
             raise unknown_schema(schema_id)
         wanted = self._by_depth[depth]
-        written = _parse(
-            _cut_before(for_python(writer), {field["name"] for field in self.schema["fields"][depth.value :]})
-        )
+        unread = {field["name"] for field in self.schema["fields"][depth.value :]}
+        try:
+            written = _parse(_cut_before(for_python(writer), unread))
+        except (SchemaParseException, UnknownType, ValueError, LookupError, TypeError) as error:
+            raise PoisonError(
+                f"the value's schema is no record: {error!r}",
+                hint="another producer writes to this topic",
+                path="value",
+            ) from error
         reader = _plain_reader(written) if written == wanted else _two_schema_reader(written, wanted)
         self._readers[schema_id, depth] = reader
         return reader
@@ -215,9 +241,9 @@ def _cut_before(schema: dict[str, Any], unread: set[str]) -> dict[str, Any]:
     return schema | {"fields": fields[:end]}
 
 
-def _plain_reader(schema: Any) -> Callable[[BytesIO], Any]:
+def _plain_reader(schema: Any) -> _Reader:
     return lambda source: schemaless_reader(source, schema)
 
 
-def _two_schema_reader(written: Any, wanted: Any) -> Callable[[BytesIO], Any]:
+def _two_schema_reader(written: Any, wanted: Any) -> _Reader:
     return lambda source: schemaless_reader(source, written, wanted)

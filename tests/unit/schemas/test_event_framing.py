@@ -121,3 +121,20 @@ def test_a_packed_value_that_does_not_unpack_is_poison(body: bytes) -> None:
     """Broken, cut and bomb-like zlib parts are poison, within bounded memory."""
     with pytest.raises(PoisonError, match="zlib"):
         split(b"\x03\x05" + VERSION_ID.bytes + body)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "record", "name": "Other", "fields": [{"name": "a", "type": "string"}]},
+        {"type": "record", "name": "OrderChange", "fields": [{"name": "op", "type": "long"}]},
+        {"type": "record", "name": "Broken"},
+        {"type": "record", "name": "Broken", "fields": [{"name": "a", "type": "Nothing"}]},
+    ],
+)
+def test_a_value_of_another_producers_schema_is_poison(schema: dict[str, Any]) -> None:
+    """A registered schema that is no change's: the value is poison, at every depth, and no other error escapes."""
+    reader = ChangeCodec.for_image(bundled.load("order"), writers=_OneSchema(schema))
+    for depth in Depth:
+        with pytest.raises(PoisonError):
+            reader.decode(b"\x00\x00\x00\x00\x07\x02a", depth)
