@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -54,7 +54,7 @@ class AnalyticsSink:
         store: ObjectStore,
         redshift: Redshift,
         *,
-        image: dict[str, object],
+        image: Mapping[str, Any],
         decode: Decode,
         settings: AnalyticsSettings,
         registry: CollectorRegistry,

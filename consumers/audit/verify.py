@@ -97,7 +97,7 @@ def _first_versions(store: ObjectStore, folder: str, report: ChainReport) -> Ite
     for version in store.versions(folder):
         names.setdefault(version.key, []).append(version)
     for name in sorted(names):
-        versions = sorted(names[name], key=attrgetter("modified_at"))
+        versions = sorted(names[name], key=attrgetter("modified_at", "latest"))  # times have whole seconds
         bodies = [version for version in versions if not version.delete_marker]
         if len(versions) > 1 or not bodies:
             kinds = ", ".join("delete marker" if version.delete_marker else "version" for version in versions)

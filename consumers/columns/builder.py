@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumers.columns.stored import SCHEMA
+from consumers.columns.stored import HEADER, SCHEMA
 from consumers.runtime.contracts import Record
 
 CHUNK_RECORDS: Final = 512
@@ -100,7 +100,7 @@ def _batch_of(records: Sequence[Record]) -> pa.RecordBatch:
         pa.array([kind for kind, _ in stamps], pa.int8()),
         pa.array([record.key() for record in records], pa.binary()),
         pa.array([record.value() for record in records], pa.binary()),
-        _map_of(headers),
+        _list_of(headers),
         _text([fact.get("ce_id") for fact in facts]),
         _text([fact.get("ce_shard") for fact in facts]),
         pa.array([_number(text) for text in ordinals], pa.int64()),
@@ -109,13 +109,14 @@ def _batch_of(records: Sequence[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
-def _map_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> pa.Array[Any]:
-    """All headers as one map column, from flat arrays: faster than from a list of lists."""
+def _list_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> pa.Array[Any]:
+    """All headers as one list column, from flat arrays: faster than from a list of lists."""
     pairs = list(chain.from_iterable(headers))
     offsets = pa.array([0, *accumulate(map(len, headers))], pa.int32())
     names = pa.array([name for name, _ in pairs], pa.string())
     values = pa.array([value for _, value in pairs], pa.binary())
-    column: pa.Array[Any] = pa.MapArray.from_arrays(offsets, names, values)  # type: ignore[call-overload]  # stubs want int64
+    flat = pa.StructArray.from_arrays([names, values], fields=list(HEADER))
+    column: pa.Array[Any] = pa.ListArray.from_arrays(offsets, flat)
     return column
 
 

@@ -63,7 +63,7 @@ def write_file(table: pa.Table, facts: FileFacts) -> bytes:
         sink,
         table.schema,
         compression="zstd",
-        use_dictionary=["shard", "op", "headers.key_value.key"],  # type: ignore[arg-type]  # the stubs know bool only
+        use_dictionary=["shard", "op", "headers.list.element.name"],  # type: ignore[arg-type]  # the stubs know bool only
         write_statistics=["offset", "timestamp_ms", "key", "event_id", "shard", "ordinal"],
     ) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_RECORDS)
