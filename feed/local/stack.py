@@ -26,6 +26,7 @@ from feed.local.object_store import ObjectStore
 from feed.local.part import Part, ProcessPart, Site
 from feed.local.run_logs import new_log_dir
 from feed.local.settings import LocalSettings
+from feed.local.state_lock import lock_folder
 from feed.local.tools import require_java
 from mirrormaker import LOCAL_PACE, Cluster, Flow, render_dedicated
 from schemas.errors import ConfigError
@@ -81,7 +82,8 @@ class Stack:
     deleted at the end. Logs are kept in both cases.
 
     Raises:
-        ConfigError: something this machine needs is missing; the hint says how to install it.
+        ConfigError: something this machine needs is missing, and the hint says how to install it; or another stack
+            runs on ``data_dir``.
     """
 
     def __init__(
@@ -90,11 +92,11 @@ class Stack:
         self.plan = plan or StackPlan()
         self.settings = settings or LocalSettings()
         self._temporary = data_dir is None
+        self._lock = lock_folder(data_dir) if data_dir else None
         self._guardian = Guardian()
         state_dir = data_dir.resolve() if data_dir else Path(tempfile.mkdtemp(prefix="changefeed-"))
         if self._temporary:
             self._guardian.delete_later(state_dir)
-        state_dir.mkdir(parents=True, exist_ok=True)
         self.site = Site(
             state_dir=state_dir,
             log_dir=self.settings.log_dir or new_log_dir(self.settings.cache_dir / "logs"),
@@ -283,6 +285,8 @@ class Stack:
             self._guardian.close()
             if self._temporary:
                 shutil.rmtree(self.site.state_dir, ignore_errors=True)
+            if self._lock is not None:
+                self._lock.close()
 
     def kill(self, name: str) -> None:
         """SIGKILL the part of that name."""

@@ -18,8 +18,10 @@ from feed.local.kafka_image import content_tag
 from feed.local.ports import HIGHEST, LOWEST, free_port
 from feed.local.run_logs import KEPT_RUNS, new_log_dir
 from feed.local.shards import _SCHEMA, _statements
+from feed.local.state_lock import lock_folder
 from feed.local.tools import java_version
 from feed.testing import unique_name
+from schemas.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,12 @@ def test_unique_names_fit_everywhere() -> None:
     names = {unique_name("bucket") for _ in range(1000)}
     assert len(names) == 1000
     assert all(re.fullmatch(r"[a-z0-9-]{3,63}", name) for name in names)
+
+
+def test_a_data_folder_has_one_owner(tmp_path: Path) -> None:
+    """A second stack on the same folder is refused with the first one's process id; afterwards it may have it."""
+    held = lock_folder(tmp_path / "data")
+    with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"):
+        lock_folder(tmp_path / "data")
+    held.close()
+    lock_folder(tmp_path / "data").close()
