@@ -10,6 +10,7 @@ from connectors.redshift import RedshiftSettings
 from consumers.analytics.settings import AnalyticsSettings
 from consumers.archive.settings import ArchiveSettings
 from consumers.audit.settings import AuditSettings
+from consumers.notification.settings import NotificationSettings
 from consumers.runtime import RuntimeSettings
 from consumers.warehouse.settings import WarehouseSettings
 from feed.config.models import Name
@@ -31,6 +32,15 @@ class WarehouseConsumer(ConsumerSection):
     kind: Literal["warehouse"]
     """Which sink it is."""
     sink: WarehouseSettings = WarehouseSettings()
+    """What the sink does."""
+
+
+class NotificationConsumer(ConsumerSection):
+    """Tells customers of status changes."""
+
+    kind: Literal["notification"]
+    """Which sink it is."""
+    sink: NotificationSettings
     """What the sink does."""
 
 
@@ -64,5 +74,6 @@ class AnalyticsConsumer(ConsumerSection):
 
 
 AnyConsumer = Annotated[
-    WarehouseConsumer | AuditConsumer | ArchiveConsumer | AnalyticsConsumer, Field(discriminator="kind")
+    WarehouseConsumer | NotificationConsumer | AuditConsumer | ArchiveConsumer | AnalyticsConsumer,
+    Field(discriminator="kind"),
 ]

@@ -30,7 +30,7 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
     codec = codec_of(config)
     aws = AwsClients(config.regions[section.region].aws)
     consumer(
-        sink_of(section, image=config.table.image_schema, codec=codec, aws=aws, process=process),
+        sink_of(section, topic=config.feed, image=config.table.image_schema, codec=codec, aws=aws, process=process),
         topic=config.feed,
         group=group,
         broker=KafkaBroker(kafka, section.runtime),

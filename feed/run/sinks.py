@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import time
+
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable
+from connectors.messaging import open_messenger
 from connectors.redshift import Redshift
 from connectors.registry import image_schema
 from connectors.s3 import ObjectStore
 from consumers.analytics import AnalyticsSink
 from consumers.archive import ArchiveSink
 from consumers.audit import AuditSink
+from consumers.notification import NotificationSink, SendRate
 from consumers.runtime import BatchSink, RecordSink
 from consumers.warehouse import WarehouseSink
-from feed.config.consumers import AnalyticsConsumer, AnyConsumer, ArchiveConsumer, AuditConsumer, WarehouseConsumer
+from feed.config.consumers import (
+    AnalyticsConsumer,
+    AnyConsumer,
+    ArchiveConsumer,
+    AuditConsumer,
+    NotificationConsumer,
+    WarehouseConsumer,
+)
 from feed.run.process import Process
 from schemas.codec import ChangeCodec, Depth
 
 
 def sink_of(
-    section: AnyConsumer, *, image: str, codec: ChangeCodec, aws: AwsClients, process: Process
+    section: AnyConsumer, *, topic: str, image: str, codec: ChangeCodec, aws: AwsClients, process: Process
 ) -> RecordSink | BatchSink:
     """The sink that a section describes.
 
     Args:
         section: the consumer's settings.
+        topic: the live topic of changes.
         image: name or path of the table's image schema, for sinks with typed columns.
         codec: the feed's codec.
         aws: the AWS services of the consumer's region.
@@ -34,6 +46,16 @@ def sink_of(
         case WarehouseConsumer(sink=settings):
             table = EffectTable(aws.client("dynamodb"), settings.table)
             return WarehouseSink(table, settings, registry=registry, now_ms=clock_ms)
+        case NotificationConsumer(sink=settings):
+            return NotificationSink(
+                topic,
+                EffectTable(aws.client("dynamodb"), settings.table),
+                open_messenger(settings.messenger, aws),
+                settings,
+                rate=SendRate(settings.rate_per_s, monotonic=time.monotonic, sleep=time.sleep),
+                registry=registry,
+                now_ms=clock_ms,
+            )
         case AuditConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
             return AuditSink(store, settings, registry=registry, now_ms=clock_ms)
