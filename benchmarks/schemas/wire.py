@@ -2,8 +2,8 @@
 
     PYTHONPATH=. .venv/bin/python benchmarks/schemas/wire.py
 
-Batches are built byte for byte as Kafka's format 2 has them (61 bytes of head, then records with varint lengths, which are
-what is compressed), since cross-region bytes are what a feed pays for.
+Batches are built byte for byte as Kafka's format 2 has them: 61 bytes of head, then records with varint lengths, which
+are what is compressed. Cross-region bytes are what a feed pays for.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def main() -> None:
         each = bytes_a_change(changes, batch, ours, packed=True)
         marker = MARKER_BYTES / batch
         print(
-            f"\n400/s in transactions of 100 ms over {partitions} partition(s): batches of {batch}, {each:,.0f} bytes a change "
-            f"and {marker:,.0f} for the markers: {(each + marker) * 400 / 1000:,.0f} kB/s, "
+            f"\n400/s in transactions of 100 ms over {partitions} partition(s): batches of {batch}, "
+            f"{each:,.0f} bytes a change and {marker:,.0f} for the markers: {(each + marker) * 400 / 1000:,.0f} kB/s, "
             f"{(each + marker) * 400 * 86_400 * 30 / 1e9:,.0f} GB a month and target region"
         )
 
