@@ -1,0 +1,111 @@
+"""The rendered files are accepted by the real thing, and copy."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from feed.local.ports import free_port
+from mirrormaker import (
+    Cluster,
+    Deployment,
+    Flow,
+    Form,
+    IamAuth,
+    ScramAuth,
+    StrimziDeployment,
+    TlsAuth,
+    render,
+    render_dedicated,
+)
+from tests.integration.mirrormaker.mirror_bench import GroovyRunner, MirrorBench, pom, resolve_jars
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
+def test_dedicated_file_copies_once(mirror_bench: MirrorBench, unique_name: Callable[[str], str], version: str) -> None:
+    """On 3.9 and 4.3: committed records and a change of 2 MB arrive once.
+
+    Aborted ones do not, after a kill -9 as well.
+    """
+    feed = unique_name("orders")
+    mirror_bench.create(feed)
+    large = os.urandom(2_000_000)
+    mirror_bench.produce(feed, [b"one %d" % number for number in range(300)])
+    mirror_bench.produce(feed, [b"never"] * 50, abort=True)
+    mirror_bench.produce(feed, [large])
+    part = mirror_bench.mirror(f"mirror-{feed}", render_dedicated(mirror_bench.flow(feed)), version=version)
+    try:
+        part.wait_ready()
+        assert len(mirror_bench.copies(feed, 301)) == 301
+        part.kill()
+        mirror_bench.produce(feed, [b"two %d" % number for number in range(300)])
+        part.restart()
+        copies = mirror_bench.copies(feed, 602, within_s=40)  # one more than there are: none may come twice
+    finally:
+        part.finish()
+    assert sorted(copies) == sorted([b"one %d" % n for n in range(300)] + [b"two %d" % n for n in range(300)] + [large])
+
+
+def test_connect_documents_are_validated_and_run(mirror_bench: MirrorBench, unique_name: Callable[[str], str]) -> None:
+    """A real worker finds no error in the connectors' documents, runs them, and the copies keep their headers."""
+    feed = unique_name("orders")
+    mirror_bench.create(feed)
+    mirror_bench.produce(feed, [b"value %d" % number for number in range(100)])
+    url = f"http://127.0.0.1:{free_port()}"
+    files = render(Form.CONNECT, mirror_bench.flow(feed), Deployment(rest_listener=url)).files
+    worker = mirror_bench.worker(f"connect-{feed}", files["eu-us-worker.properties"])
+    try:
+        worker.wait_ready()
+        for role in ("source", "checkpoint"):
+            document = json.loads(files[f"eu-us-{role}.json"])
+            config = document["config"]
+            answer = httpx.put(
+                f"{url}/connector-plugins/{config['connector.class']}/config/validate", json=config, timeout=60
+            )
+            assert answer.json()["error_count"] == 0, answer.text
+            created = httpx.put(f"{url}/connectors/{document['name']}/config", json=config, timeout=60)
+            assert created.status_code == 201, created.text
+        assert len(mirror_bench.copies(feed, 100)) == 100
+        states = _task_states(url, "mirror-eu-us-source")
+    finally:
+        worker.finish()
+    assert set(states) == {"RUNNING"}
+
+
+def _task_states(url: str, connector: str) -> list[str]:
+    deadline = time.monotonic() + 20
+    while True:
+        status = httpx.get(f"{url}/connectors/{connector}/status", timeout=20).json()
+        states = [status["connector"]["state"], *(task["state"] for task in status["tasks"])]
+        if len(states) > 1 or time.monotonic() > deadline:
+            return states
+        time.sleep(0.2)
+
+
+def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_path: Path) -> None:
+    """With each kind of login the resource loads in Strimzi's own model, which knows every field."""
+    jars = resolve_jars(pom("io.strimzi:api:0.49.0"), tmp_path / "strimzi")
+    logins = {
+        "iam": IamAuth("arn:aws:iam::1:role/mirror"),
+        "scram": ScramAuth("mirror", "${env:P}", truststore_location="/ca.pem"),
+        "tls": TlsAuth("/ca.pem", "/me.pem", "/me.key"),
+    }
+    for name, auth in logins.items():
+        flow = Flow(Cluster("eu", "eu:9098", auth, arn="a:cluster/b"), Cluster("us", "us:9092"), ("orders",))
+        place = Deployment(strimzi=StrimziDeployment(namespace="kafka", image="registry.example/strimzi:1"))
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(render(Form.STRIMZI, flow, place).files["eu-us-kafkamirrormaker2.yaml"])
+        said = groovy("strimzi", str(file), jars=jars)
+        assert "loaded mirror-eu-us with 1 mirror to us" in said
+        assert "unknown" not in said
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(file.read_text().replace("tasksMax:", "taskMax:"))
+    assert "unknown spec.mirrors[0].sourceConnector.taskMax" in groovy("strimzi", str(broken), jars=jars)
