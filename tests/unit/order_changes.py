@@ -41,16 +41,16 @@ def change(
     return Change(op, key, before, after, source, Version(epoch, 0 if op is Op.READ else sequence), 0, 0)
 
 
-def life(*statuses: str, deleted: bool = False, order_id: str = "o-1", first: int = 1) -> list[Change]:
-    """The changes of one life of an order, numbered from ``first``, sequence numbers ten apart."""
+def life(*statuses: str, deleted: bool = False, order_id: str = "o-1", first: int = 1, base: int = 0) -> list[Change]:
+    """The changes of one life of an order, numbered from ``first``, sequence numbers ten apart, above ``base``."""
     changes: list[Change] = []
     before: dict[str, Any] | None = None
     for number, status in enumerate(statuses, first):
         after = order(status, number, orderId=order_id)
         op = Op.CREATE if before is None else Op.UPDATE
-        changes.append(change(op, before, after, sequence=10 * number, order_id=order_id))
+        changes.append(change(op, before, after, sequence=base + 10 * number, order_id=order_id))
         before = after
     if deleted:
-        sequence = 10 * (first + len(statuses))
+        sequence = base + 10 * (first + len(statuses))
         changes.append(change(Op.DELETE, before, None, sequence=sequence, order_id=order_id))
     return changes

@@ -93,7 +93,7 @@ def read_all(reader: Consumer, topic: str) -> list[Message]:
 
 
 @pytest.fixture
-def rig(kafka_broker, unique_name: Callable[[str], str]) -> KafkaRig:  # noqa: ANN001 (a fixture of feed.testing)
+def rig(kafka_broker, unique_name: Callable[[str], str]) -> KafkaRig:
     return KafkaRig(kafka_broker.bootstrap, unique_name("orders"))
 
 

@@ -47,7 +47,7 @@ class Warehouse:
 
 
 @pytest.fixture(scope="module")
-def client(dynamodb_local) -> Any:  # noqa: ANN001 (a fixture of feed.testing)
+def client(dynamodb_local) -> Any:
     return AwsClients(aws_settings(dynamodb_local.endpoint)).client("dynamodb")
 
 
@@ -93,7 +93,7 @@ def test_a_repeat_changes_nothing(warehouse: Warehouse) -> None:
 
 
 def test_an_order_whose_first_event_was_lost_starts_a_pick(warehouse: Warehouse) -> None:
-    """A change that is not the last word opens the pick of an unknown order; its create, when it comes later, is old."""
+    """A change that is not the last word opens the pick of an unknown order; a create that comes later is old."""
     created, paid = life("created", "paid")
     pick = warehouse.handle(paid)
     assert (pick["pickStatus"], pick["startedBy"]) == ("open", paid.source.event_id)

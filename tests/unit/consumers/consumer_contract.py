@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from connectors.telemetry import Telemetry
 from consumers.runtime import Partition, PartitionWriter, Record, RuntimeSettings, consumer
@@ -187,10 +187,10 @@ class Running:
     def _run(self) -> None:
         try:
             self.consumer.run_forever()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (the test judges it)
             self.error = error
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -254,7 +254,7 @@ class ConsumerContract:
         assert rig.end() == 6
 
     def test_poison_goes_to_the_dead_letters_and_the_next_flows(self, rig: Rig) -> None:
-        """One poison record is kept whole with its reason, once; its neighbours of the same key are handled in order."""
+        """One poison record is kept whole with its reason, once; its neighbours are handled in order."""
         rig.put("a", value_of("a", 0))
         rig.put("a", b"poison")
         rig.put("a", value_of("a", 2))
@@ -284,7 +284,7 @@ class ConsumerContract:
         assert rig.dead_letters() == []
 
     def test_a_failing_key_waits_alone_and_in_order(self, rig: Rig) -> None:
-        """A key whose effect fails is parked, its later records wait in order, other keys go on; nothing is committed past it."""
+        """A key whose effect fails is parked, its later records wait in order, others go on; no commit passes it."""
         sink = Recorder(failing={"bad": AWAY})
         for n in range(3):
             rig.put("bad", value_of("bad", n))
@@ -410,7 +410,7 @@ class ConsumerContract:
         assert [letter.value() for letter in rig.dead_letters()] == [b"poison"]
 
     def test_a_sink_with_its_own_ledger_says_where_to_read(self, rig: Rig) -> None:
-        """The offset that ``open`` returns is read from, whatever Kafka's commit says; a sink that cannot open yet is asked again."""
+        """What ``open`` returns is read from, whatever Kafka's commit says; a sink that cannot open yet is asked again."""
         for n in range(10):
             rig.put("a", value_of("a", n))
         rig.commit(0, 2)
