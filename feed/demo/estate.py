@@ -14,9 +14,12 @@ from typing import Any, Final, Self
 from botocore.exceptions import ClientError
 
 from connectors.aws import AwsClients, aws_error_code
+from connectors.dynamodb import create_effect_table
 from connectors.s3 import BucketSpec, ensure_bucket
+from consumers.warehouse import picks
 from feed.cli.topics import apply_topics
 from feed.config import FeedConfig
+from feed.config.consumers import AnalyticsConsumer, AnyConsumer, ArchiveConsumer, AuditConsumer, WarehouseConsumer
 from feed.demo.local_config import write_local_config
 from feed.demo.plan import HOME, DemoPlan
 from feed.demo.scrape import fetch
@@ -136,13 +139,7 @@ class Estate:
         apply_topics(self.config)
         make_table(self.aws(HOME), self.config)
         for section in self.config.consumers.values():
-            bucket = getattr(section.sink, "bucket", None)
-            if bucket is not None:
-                aws = self.aws(section.region)
-                ensure_bucket(
-                    aws.client("s3"),
-                    BucketSpec(bucket, aws.settings.region, object_lock=section.kind == "audit"),
-                )
+            make_stores(self.aws(section.region), section)
         if "warehouse-db" in stack.parts:
             stack.part("warehouse-db").start()
             stack.part("warehouse-db").wait_ready()
@@ -164,6 +161,21 @@ def make_table(aws: AwsClients, config: FeedConfig) -> None:
         if aws_error_code(error) != "ResourceInUseException":
             raise
         _log.info("table is there name=%s", name)
+
+
+def make_stores(aws: AwsClients, section: AnyConsumer) -> None:
+    """The table or the bucket that a consumer's sink writes to; what is there is left as it is."""
+    match section:
+        case WarehouseConsumer(sink=settings):
+            create_effect_table(aws.client("dynamodb"), settings.table, picks.KEY)
+        case AuditConsumer(sink=settings):
+            ensure_bucket(aws.client("s3"), BucketSpec(settings.bucket, aws.settings.region, object_lock=True))
+        case ArchiveConsumer(sink=settings):
+            spec = BucketSpec(settings.bucket, aws.settings.region, expire_days=settings.expire_days)
+            ensure_bucket(aws.client("s3"), spec)
+        case AnalyticsConsumer(sink=settings):
+            spec = BucketSpec(settings.bucket, aws.settings.region, expire_days=settings.expire_days)
+            ensure_bucket(aws.client("s3"), spec)
 
 
 def _is_ready(port: int) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from schemas.errors import FeedError
@@ -15,7 +16,7 @@ STALL_BOUND_S: Final = 60.0
 """How long output may stand still before the stall is reported as endless."""
 
 SETTLE_S: Final = 2.0
-"""Output has moved again when it moves in two looks this far apart at most: what was under way at the kill is no sign."""
+"""Output is back when it moved in both halves of a time this long: what was under way at the kill is no sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +152,4 @@ def is_steady(times: Sequence[float], now_s: float) -> bool:
 def longest_gap(since_s: float, times: Sequence[float]) -> float:
     """The longest pause in ``times``, the one from ``since_s`` to the first included."""
     moments = [since_s, *times]
-    return max(later - earlier for earlier, later in zip(moments, moments[1:], strict=False))
+    return max(later - earlier for earlier, later in pairwise(moments))

@@ -17,12 +17,19 @@ PARTITIONS = 8
 SLOTS = 4
 
 # Reports and logs of a demo are looked at within seconds; the defaults are for months.
-SINKS: Mapping[str, dict[str, Any]] = {
-    "audit": {"bucket": "orders-audit", "segment_ms": 1_000, "retention_days": 1},
-    "archive": {"bucket": "orders-archive", "open_ms": 4_000, "grace_ms": 1_000},
-    "analytics": {"bucket": "orders-analytics", "interval_ms": 5_000},
-    "warehouse": {},
-    "notification": {},
+CONSUMERS: Mapping[str, dict[str, Any]] = {
+    "warehouse": {
+        # verify reads from a pick which changes it saw; the hottest orders are proven by their counts
+        "sink": {"table": "picks", "keep_history": 50},
+        # a member that was killed comes back under its name and keeps its partitions
+        "runtime": {"static_member_id": "warehouse-1"},
+    },
+    "audit": {"sink": {"bucket": "orders-audit", "segment_ms": 1_000, "retention_days": 1}},
+    "archive": {"sink": {"bucket": "orders-archive", "open_ms": 4_000, "grace_ms": 1_000}},
+    "analytics": {
+        "warehouse": {"workgroup": "local", "copy_role": "arn:aws:iam::000000000000:role/copy"},
+        "sink": {"bucket": "orders-analytics", "interval_ms": 5_000},
+    },
 }
 
 
@@ -78,4 +85,4 @@ def _region(stack: Stack, region: str) -> dict[str, Any]:
 
 
 def _consumer(name: str) -> dict[str, Any]:
-    return {"kind": name, "region": CONSUMER_REGIONS[name], "sink": dict(SINKS[name])}
+    return {"kind": name, "region": CONSUMER_REGIONS[name], **CONSUMERS[name]}

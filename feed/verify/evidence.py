@@ -67,6 +67,13 @@ class Place:
         return f"{self.region} {self.name}"
 
 
+class UnreadableRecord(NamedTuple):
+    """A record that is there but cannot be read as a change."""
+
+    where: str
+    reason: str
+
+
 class Evidence(Protocol):
     """A place that can be read."""
 
@@ -75,16 +82,9 @@ class Evidence(Protocol):
         """What it is and what is promised for it."""
         ...
 
-    def changes(self) -> Iterator[Seen]:
+    def changes(self) -> Iterator[Seen | UnreadableRecord]:
         """All that it holds, streamed; bounded memory is the adapter's duty."""
         ...
-
-
-class UnreadableRecord(NamedTuple):
-    """A record that is there but cannot be read as a change."""
-
-    where: str
-    reason: str
 
 
 NOT_KEPT: Final = -1
