@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import config, run, schemas, topics
+from feed.cli import config, demo, mirror, run, schemas, topics, verify
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -19,10 +19,13 @@ app = typer.Typer(
     help="The change feed: every change of a DynamoDB table, exactly once, in order for its key, in three regions.",
     epilog="Begin with: feed demo --seconds 20",
 )
+app.command(epilog="Example: feed demo --rate 400 --seconds 60 --kill")(demo.demo)
+app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --json report.json")(verify.verify)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(mirror.app, name="mirror")
 
 
 def main() -> None:
