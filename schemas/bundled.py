@@ -35,6 +35,6 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".avsc") for entry in folder.iterdir() if entry.name.endswith(".avsc")))
 
 
-def images() -> tuple[str, ...]:
-    """The bundled schemas of images: those that name a table's key."""
-    return tuple(name for name in names() if "key" in load(name))
+def contracts() -> tuple[str, ...]:
+    """The bundled schemas that make a contract with readers: images, and the control events; not the bare envelope."""
+    return tuple(name for name in names() if name != "change")

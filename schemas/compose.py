@@ -35,6 +35,11 @@ def change_schema(image: Mapping[str, Any], envelope: Mapping[str, Any] | None =
     return envelope | {"name": f"{short}Change", "namespace": namespace, "fields": fields}
 
 
+def wire_schema(schema: Mapping[str, Any], envelope: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What stands on a topic: the changes of an image, or the schema itself where it is no image (``control``)."""
+    return change_schema(schema, envelope) if "key" in schema else dict(schema)
+
+
 def image_name(image: Mapping[str, Any]) -> str:
     """Full name of an image schema.
 

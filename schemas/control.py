@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from io import BytesIO
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
 
 from schemas import bundled
 from schemas.compose import for_python
 from schemas.errors import PoisonError
-from schemas.framing import SingleObject, id_of, prefix_of, split, unknown_schema
+from schemas.framing import SchemaId, SingleObject, id_of, prefix_of, split, unknown_schema
+from schemas.released import ReleasedSchemas
 
 
 class ControlKind(StrEnum):
@@ -92,10 +95,9 @@ def decode_control(value: bytes) -> ControlEvent:
         FatalError: a newer version wrote it with a schema that is not known here.
     """
     schema_id, body = split(value)
-    if schema_id != _ID:
-        raise unknown_schema(schema_id)
+    writer = _PARSED if schema_id == _ID else _released(schema_id)
     try:
-        record: Any = schemaless_reader(BytesIO(body), _PARSED)
+        record: Any = schemaless_reader(BytesIO(body), writer, None if writer is _PARSED else _PARSED)
         sequence, to_sequence = record["sequence"], record["toSequence"]
         return ControlEvent(
             kind=_KINDS[record["kind"]],
@@ -112,10 +114,19 @@ def decode_control(value: bytes) -> ControlEvent:
             certain=record["certain"],
             reason=record["reason"],
         )
-    except (EOFError, ValueError, LookupError, TypeError) as error:
+    except (EOFError, ValueError, LookupError, TypeError, SchemaResolutionError) as error:
         raise PoisonError(
             f"the value is no control event: {error!r}", hint="something else wrote to the control topic", path="value"
         ) from error
+
+
+@cache
+def _released(schema_id: SchemaId) -> Any:
+    """What an earlier release wrote."""
+    schema = ReleasedSchemas().find(schema_id)
+    if schema is None:
+        raise unknown_schema(schema_id)
+    return parse_schema(for_python(schema), named_schemas={})
 
 
 _SCHEMA = bundled.load("control")

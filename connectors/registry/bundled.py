@@ -24,7 +24,7 @@ class BundledRegistry:
 
     def subjects(self) -> tuple[str, ...]:
         """See :class:`connectors.registry.contract.Registry`."""
-        return bundled.images()
+        return bundled.contracts()
 
     def versions(self, subject: str) -> tuple[RegisteredSchema, ...]:
         """See :class:`connectors.registry.contract.Registry`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from schemas.compose import change_schema
+from schemas.compose import wire_schema
 from schemas.errors import ConfigError
 from schemas.evolution import NamedSchema
 
@@ -47,7 +47,7 @@ def schema_at(revision: str, file: Path) -> NamedSchema | str:
     if text is None:
         return f"{revision} has no {file.name}: nothing to compare with"
     envelope = _try_git(BUNDLED_FOLDER, "show", f"{revision}:./change.avsc") if folder == BUNDLED_FOLDER else None
-    return NamedSchema(revision, change_schema(_json(text, revision, file), _json(envelope, revision, file)))
+    return NamedSchema(revision, wire_schema(_json(text, revision, file), _json(envelope, revision, file)))
 
 
 def _json(text: str | None, revision: str, file: Path) -> Any:

@@ -17,14 +17,14 @@ from feed.cli.schema_history import BUNDLED_FOLDER, image_file, schema_at
 from feed.config import FeedConfig, config_file
 from schemas import bundled
 from schemas.codec import ChangeCodec
-from schemas.compose import change_schema
+from schemas.compose import wire_schema
 from schemas.errors import ConfigError, FatalError
 from schemas.evolution import Compatibility, NamedSchema
 from schemas.evolution import check as incompatibilities
 from schemas.framing import fingerprint_of
 from schemas.released import released
 
-app = typer.Typer(no_args_is_help=True, help="The schemas of changes: list, show, check, register, release.")
+app = typer.Typer(no_args_is_help=True, help="The schemas of events: list, show, check, register, release.")
 
 GIT = "git:"
 
@@ -56,7 +56,7 @@ def list_schemas(config: ConfigOption = None) -> None:
         for version in registry.versions(subject):
             typer.echo(f"{subject} version {version.version} id {_shown_id(version.id)} {version.schema['name']}")
     for name in _images(None, feed):
-        schema = change_schema(image_schema(name))
+        schema = wire_schema(image_schema(name))
         known = {fingerprint_of(version.schema) for version in registry.versions(_subject(name, feed))}
         state = "registered" if fingerprint_of(schema) in known else "not registered"
         typer.echo(f"in use: {name} fingerprint {fingerprint_of(schema):016x} {state}")
@@ -73,13 +73,14 @@ def show(
 ) -> None:
     """Print a schema as JSON, for a registry, a code generator or a person."""
     feed = _feed(config)
-    (name,) = _images(schema, feed)[:1]
+    known = _images(schema, feed)
+    name = next((one for one in known if "key" in image_schema(one)), known[0])
     if version is None:
         image = image_schema(name)
-        _print(change_schema(image) if part is Part.CHANGE else image)
+        _print(wire_schema(image) if part is Part.CHANGE else image)
         return
     subject = _subject(name, feed)
-    found = next((known for known in _registry(feed).versions(subject) if known.version == version), None)
+    found = next((one for one in _registry(feed).versions(subject) if one.version == version), None)
     if found is None:
         raise ConfigError(f"{subject} has no version {version}", hint="`feed schemas list` shows what there is")
     _print(found.schema)
@@ -103,12 +104,13 @@ def check(
     refused = False
     for name in _images(schema, feed):
         image = image_schema(name)
-        ChangeCodec.for_image(image)  # what cannot be an image at all is told first
+        if "key" in image:
+            ChangeCodec.for_image(image)  # what cannot be an image at all is told first
         earlier = _earlier(name, against, feed)
         if isinstance(earlier, str):
             typer.echo(f"{name}: {earlier}")
             continue
-        reasons = incompatibilities(change_schema(image), earlier, wanted)
+        reasons = incompatibilities(wire_schema(image), earlier, wanted)
         for reason in reasons:
             typer.echo(f"{name}: INCOMPATIBLE ({wanted}) {reason.sentence}")
         if not reasons:
@@ -124,7 +126,7 @@ def register(schema: ImageArgument = None, config: ConfigOption = None) -> None:
     feed = _feed(config)
     registry, settings = _registry(feed), _settings(feed)
     for name in _images(schema, feed):
-        subject, new = _subject(name, feed), change_schema(image_schema(name))
+        subject, new = _subject(name, feed), wire_schema(image_schema(name))
         reasons = incompatibilities(new, _registered(registry, subject), Compatibility(settings.compatibility))
         if reasons:
             raise FatalError(
@@ -138,7 +140,7 @@ def register(schema: ImageArgument = None, config: ConfigOption = None) -> None:
 def release(schema: ImageArgument = None) -> None:
     """Freeze the bundled schema as the package's next release: writes a file into the checkout, to be committed."""
     for name in _images(schema, None):
-        new, earlier = change_schema(image_schema(name)), _released(name)
+        new, earlier = wire_schema(image_schema(name)), _released(name)
         if earlier and earlier[-1].schema == new:
             typer.echo(f"{name}: unchanged since {earlier[-1].label}")
             continue
@@ -167,7 +169,7 @@ def _earlier(name: str, against: str, feed: FeedConfig | None) -> tuple[NamedSch
 
 def _released(name: str) -> tuple[NamedSchema, ...]:
     """The package's releases of a schema; another team's order.avsc is not ours."""
-    new = change_schema(image_schema(name))
+    new = wire_schema(image_schema(name))
     return tuple(old for old in released(Path(name).stem) if old.schema.get("namespace") == new["namespace"])
 
 
@@ -199,13 +201,15 @@ def _source(feed: FeedConfig | None) -> FeedConfig:
 def _images(schema: str | None, feed: FeedConfig | None) -> tuple[str, ...]:
     if schema is not None:
         return (schema,)
-    return bundled.images() if feed is None else (feed.table.image_schema,)
+    return bundled.contracts() if feed is None else (feed.table.image_schema,)
 
 
 def _subject(name: str, feed: FeedConfig | None) -> str:
     settings = _settings(feed)
     if settings.kind == "bundled":
         return Path(name).stem
+    if name == "control":
+        return f"{_source(feed).feed}.control-value"
     return settings.subject or f"{_source(feed).feed}-value"
 
 
