@@ -24,7 +24,8 @@ from feed.local.ports import free_port
 from feed.local.program import Program
 from feed.local.settings import LocalSettings
 from feed.local.shards import ShardControl
-from feed.local.stack import Stack, StackPlan
+from feed.local.stack import Stack
+from feed.local.stack_plan import StackPlan
 
 __all__ = [
     "Broker",

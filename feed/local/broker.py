@@ -11,7 +11,6 @@ from pathlib import Path
 from feed.local.jars import Jars
 from feed.local.java_part import JavaPart
 from feed.local.part import Site
-from feed.local.ports import free_port
 from feed.local.tools import Java
 from schemas.errors import FatalError
 
@@ -80,7 +79,7 @@ class Broker(JavaPart):
             f"kafka-{region}", site, java=java, jars=jars, kind="broker", heap_mib=site.settings.broker_heap_mib
         )
         self.region = region
-        self._ports = {name: free_port() for name in ("CLIENT", *listeners, "CONTROLLER")}
+        self._ports = {name: site.ports.port(f"{self.name} {name}") for name in ("CLIENT", *listeners, "CONTROLLER")}
         self._advertised: dict[str, int] = {}
         self._extra = dict(properties or {})
 

@@ -71,6 +71,7 @@ class ContainerRegions:
         self.settings = settings or LocalSettings()
         self.image = image or choose_image(self.settings)
         logs = log_dir or self.settings.log_dir or new_log_dir(self.settings.cache_dir / "logs")
+        logs.mkdir(parents=True, exist_ok=True)
         watch_session()
         self._ways: dict[str, Network] = {}
         self._brokers = {

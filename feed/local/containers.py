@@ -22,9 +22,11 @@ from testcontainers.core.container import DockerContainer
 
 from feed.local import broker, mirror
 from feed.local.ports import free_port
+from feed.local.reaper import LOG_LABEL
 from feed.local.settings import LocalSettings
 from schemas.errors import FatalError
 
+LOOPBACK = "127.0.0.1"
 POLL_S = 0.2
 LOG_TAIL_LINES = 12
 STARTS = 5
@@ -46,6 +48,8 @@ class ContainerPart(DockerContainer, ABC):
         self._settings = settings
         self._log_dir = log_dir
         self._starts = 0
+        # who removes it after this process was killed keeps the log as well
+        self.with_kwargs(labels={LOG_LABEL: str(self.log_path)})
 
     @property
     @abstractmethod
@@ -159,7 +163,8 @@ class BrokerContainer(ContainerPart):
         super().__init__(f"kafka-{region}", image, settings=settings, log_dir=log_dir)
         self.region = region
         self._port = 0
-        self._host = self.get_docker_client().host()
+        host = self.get_docker_client().host()
+        self._host = LOOPBACK if host == "localhost" else host  # which may also be ::1, where nobody listens
         configuration = {
             **broker.ONE_BROKER,
             # A broker also talks to itself by what it advertises between brokers (it verifies transactions so): under
@@ -203,7 +208,8 @@ class BrokerContainer(ContainerPart):
         """Start it on a free port; when someone was quicker to take that, on another one."""
         for attempt in range(STARTS):
             self._port = free_port()
-            self.with_bind_ports(CLIENT_PORT, self._port)
+            # on the loopback address alone where the engine is on this machine
+            self.ports[str(CLIENT_PORT)] = (LOOPBACK, self._port) if self._host == LOOPBACK else self._port  # type: ignore[assignment] # docker takes both
             advertised = f"CLIENT://{self.bootstrap},INTERNAL://{self.internal},BROKER://localhost:{BROKER_PORT}"
             self.with_env("KAFKA_ADVERTISED_LISTENERS", advertised)
             try:

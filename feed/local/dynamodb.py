@@ -10,7 +10,6 @@ from pathlib import Path
 from feed.local.jars import Jars
 from feed.local.java_part import JavaPart
 from feed.local.part import Site
-from feed.local.ports import free_port
 from feed.local.tools import Java
 
 ANSWER_WITHIN_S = 2.0
@@ -25,7 +24,7 @@ class DynamoDbLocal(JavaPart):
 
     def __init__(self, site: Site, *, java: Java, jars: Jars, on_disk: bool, name: str = "dynamodb") -> None:
         super().__init__(name, site, java=java, jars=jars, heap_mib=site.settings.dynamodb_heap_mib)
-        self._port = free_port()
+        self._port = site.ports.port(name)
         self._on_disk = on_disk
 
     @property

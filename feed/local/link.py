@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feed.local.part import ProcessPart, Site
-from feed.local.ports import free_port
 from schemas.errors import FatalError
 
 ANSWER_WITHIN_S = 5.0
@@ -35,8 +34,8 @@ class Link(ProcessPart):
 
     def __init__(self, name: str, site: Site, *, target: int, round_trip_ms: float) -> None:
         super().__init__(name, site)
-        self.port = free_port()
-        self._control = free_port()
+        self.port = site.ports.port(name)
+        self._control = site.ports.port(f"{name} control")
         self._target = target
         self._round_trip_ms = round_trip_ms
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from feed.local.dynamodb import answers_http
 from feed.local.part import ProcessPart, Site, with_environment
-from feed.local.ports import free_port
 from feed.local.settings import LocalSettings
 from schemas.errors import ConfigError
 
@@ -66,7 +65,7 @@ class Ministack(ProcessPart):
     def __init__(self, site: Site, *, environment: Path, name: str = "ministack") -> None:
         super().__init__(name, site)
         self._environment = environment
-        self._port = free_port()
+        self._port = site.ports.port(name)
 
     @property
     def endpoint(self) -> str:

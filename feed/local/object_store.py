@@ -12,7 +12,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from feed.local.part import ProcessPart, Site, with_environment
-from feed.local.ports import free_port
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +33,11 @@ class ObjectStore(ProcessPart):
 
     def __init__(self, site: Site, *, name: str = "s3") -> None:
         super().__init__(name, site)
-        self._ports = {key: free_port() for service in SERVICES for key in (f"{service}.port", f"{service}.port.grpc")}
+        self._ports = {
+            key: site.ports.port(f"{name} {key}")
+            for service in SERVICES
+            for key in (f"{service}.port", f"{service}.port.grpc")
+        }
         self._program = Path(sys.executable).with_name("weed")
 
     @property

@@ -10,11 +10,12 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from feed.local.guardian import Guardian
+from feed.local.ports import PortBook
 from feed.local.settings import LocalSettings
 from schemas.errors import FatalError
 
@@ -93,6 +94,9 @@ class Site:
     settings: LocalSettings
     disposable: bool
     """The state goes with the stack, so nobody needs to wait until a part has put it in order."""
+
+    ports: PortBook = field(default_factory=PortBook)
+    """Which port each part has."""
 
     def state_of(self, name: str) -> Path:
         """The folder of one part's state, made when absent."""

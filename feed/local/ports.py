@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import random
 import socket
 import tempfile
+import threading
 from pathlib import Path
 from typing import TextIO
 
@@ -39,6 +41,8 @@ def _lock(port: int) -> bool:
 def _is_free(port: int) -> bool:
     for host in ("127.0.0.1", ""):
         with socket.socket() as probe:
+            # connections that have just ended do not count, a listener does: servers bind in this way, too
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError:
@@ -60,3 +64,26 @@ def free_port() -> int:
         f"No free TCP port between {LOWEST} and {HIGHEST} after {ATTEMPTS} tries.",
         hint="Stop what listens there; `ss -ltnp` (Linux) or `lsof -iTCP -sTCP:LISTEN` (macOS) lists it.",
     )
+
+
+class PortBook:
+    """The ports of a stack by purpose; with a ``file`` they are the same the next time, as long as they are free."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._ports: dict[str, int] = {}
+        if file is not None:
+            with contextlib.suppress(FileNotFoundError, ValueError):  # a spoilt book only means other ports
+                self._ports = {str(key): int(port) for key, port in json.loads(file.read_text()).items()}
+
+    def port(self, purpose: str) -> int:
+        """The port for ``purpose`` (``kafka-eu CLIENT``): that of last time when nobody else has it, else a new one."""
+        with self._lock:
+            before = self._ports.get(purpose)
+            if before is not None and _is_free(before) and _lock(before):
+                return before
+            self._ports[purpose] = free_port()
+            if self._file is not None:
+                self._file.write_text(json.dumps(self._ports, indent=2))
+            return self._ports[purpose]

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +23,10 @@ from feed.local.link import Link
 from feed.local.mirror import Mirror
 from feed.local.object_store import ObjectStore
 from feed.local.part import Part, ProcessPart, Site
+from feed.local.ports import PortBook
 from feed.local.run_logs import new_log_dir
 from feed.local.settings import LocalSettings
+from feed.local.stack_plan import StackPlan
 from feed.local.state_lock import lock_folder
 from feed.local.tools import require_java
 from mirrormaker import LOCAL_PACE, Cluster, Flow, render_dedicated
@@ -33,43 +34,8 @@ from schemas.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-# between Ireland and North Virginia, and between Ireland and Sydney
-ROUND_TRIPS_MS: Mapping[str, float] = {"us": 75.0, "ap": 260.0}
-
 # what others talk to: it starts before them and stops after them
 _SERVERS = (Broker, Link, DynamoDbLocal, ObjectStore, mail.Ministack)
-
-
-@dataclass(frozen=True, slots=True)
-class StackPlan:
-    """What a stack consists of."""
-
-    regions: tuple[str, ...] = ("eu", "us", "ap")
-    """The first is the home region: the producer writes there, the others are mirrored from it."""
-
-    feeds: tuple[str, ...] = ("orders",)
-    """The feeds whose topics are mirrored."""
-
-    round_trips_ms: Mapping[str, float] = field(default_factory=lambda: ROUND_TRIPS_MS)
-    """From the home region to each other one, in milliseconds; a region that is not named is near."""
-
-    broker_properties: Mapping[str, str] = field(default_factory=dict)
-    """More properties of every broker."""
-
-    mirrors: bool = True
-    """MirrorMaker runs, one process for each target region."""
-
-    dynamodb: bool = True
-    """DynamoDB Local runs."""
-
-    dynamodb_on_disk: bool = False
-    """DynamoDB Local keeps its tables in a file, so that shards can be rolled; always so with a data folder."""
-
-    object_store: bool = True
-    """The S3 server runs."""
-
-    ministack: bool = True
-    """SES, SNS and SQS run."""
 
 
 class Stack:
@@ -78,8 +44,8 @@ class Stack:
     ``with Stack(StackPlan()) as stack: stack.start(before_mirrors=apply_topics)``. Parts are found by name:
     ``kafka-eu``, ``link-us``, ``mirror-us``, ``dynamodb``, ``s3``, ``ministack``, and what ``add`` was given.
 
-    With ``data_dir`` the state is kept there and found again by the next stack with the same folder; without, it is
-    deleted at the end. Logs are kept in both cases.
+    With ``data_dir`` the state is kept there and found again by the next stack with the same folder, at the same
+    addresses where they are still free; without, it is deleted at the end. Logs are kept in both cases.
 
     Raises:
         ConfigError: something this machine needs is missing, and the hint says how to install it; or another stack
@@ -103,6 +69,7 @@ class Stack:
             guardian=self._guardian,
             settings=self.settings,
             disposable=self._temporary,
+            ports=PortBook(None if self._temporary else state_dir / "ports.json"),
         )
         self._parts: dict[str, Part] = {}
         try:
@@ -325,7 +292,7 @@ def _finish(part: Part) -> None:
 
 
 def _start_together(parts: Sequence[Part]) -> None:
-    """Start them all, wait for each; the first failure is raised after the others have settled."""
+    """Start them all and wait for each; when one fails, or on Ctrl-C, the others are not waited for."""
     if not parts:
         return
 
@@ -334,4 +301,10 @@ def _start_together(parts: Sequence[Part]) -> None:
         part.wait_ready()
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        list(pool.map(start, parts))
+        try:
+            list(pool.map(start, parts))
+        except BaseException:
+            # Ctrl-C, or one that failed: do not wait for the others to come up
+            for part in parts:
+                part.kill()
+            raise

@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from feed.local.part import Part
 from feed.local.settings import LocalSettings
-from feed.local.stack import Stack, StackPlan
+from feed.local.stack import Stack
+from feed.local.stack_plan import StackPlan
 
 Backend = Literal["processes", "containers"]
 CREATE_WITHIN_S = 20.0

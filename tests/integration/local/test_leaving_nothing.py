@@ -79,6 +79,20 @@ def test_the_whole_stack_goes_with_its_owner(tmp_path: Path, ended_by: signal.Si
         owner.stdout.close()
 
 
+def test_ctrl_c_while_starting_is_not_waited_for(tmp_path: Path) -> None:
+    """Interrupted in the middle of its start, a stack is gone at once and not when all has come up."""
+    owner = subprocess.Popen([sys.executable, "-c", STACK, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert wait_until(lambda: len(list(tmp_path.glob("kafka-*.log"))) == 2, GONE_WITHIN_S)
+        os.kill(owner.pid, signal.SIGINT)
+        _, said = owner.communicate(timeout=GONE_WITHIN_S)
+        assert "KeyboardInterrupt" in said
+        assert not any(b"MirrorMaker started" in log.read_bytes() for log in tmp_path.glob("mirror-*.log"))
+    finally:
+        owner.kill()
+        owner.wait()
+
+
 @pytest.mark.containers_only
 def test_containers_go_with_their_owner(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Containers and networks end with their owner's SIGKILL, without Ryuk."""
@@ -96,6 +110,7 @@ def test_containers_go_with_their_owner(tmp_path: Path, request: pytest.FixtureR
         owner.wait()
         assert wait_until(lambda: client.containers.list(all=True, filters=ours, ignore_removed=True) == [], 30)
         assert wait_until(lambda: client.networks.list(filters=ours) == [], GONE_WITHIN_S)
+        assert b"Kafka Server started" in (tmp_path / "kafka-us.log").read_bytes(), "the logs are kept"
     finally:
         owner.kill()
         owner.wait()
@@ -104,7 +119,7 @@ def test_containers_go_with_their_owner(tmp_path: Path, request: pytest.FixtureR
 
 
 def test_an_orderly_end_leaves_nothing(tmp_path: Path) -> None:
-    """With a data folder the state stays there and is found again: the same records, under the same cluster id."""
+    """With a data folder the state stays there and is found again: the same records, at the same address."""
     data = tmp_path / unique_name("data")
     script = f"""
 from pathlib import Path
@@ -122,9 +137,12 @@ with Stack(plan, settings=LocalSettings(log_dir=Path({str(tmp_path)!r})), data_d
         assert producer.flush(10) == 0
     consumer = Consumer({{"bootstrap.servers": stack.bootstrap("eu"), "group.id": "x"}})
     consumer.assign([TopicPartition("orders", 0, 0)])
-    print(consumer.poll(10).value().decode())
+    print(consumer.poll(10).value().decode(), stack.bootstrap("eu"))
     consumer.close()
 """
-    for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-        assert done.stdout.strip() == "kept"
+    first, second = (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True).stdout
+        for _ in range(2)
+    )
+    assert first.startswith("kept 127.0.0.1:")
+    assert second == first

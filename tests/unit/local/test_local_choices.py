@@ -15,7 +15,7 @@ from feed.local.broker import new_cluster_id
 from feed.local.containers import variable_of
 from feed.local.jars import POMS, folder_name
 from feed.local.kafka_image import content_tag
-from feed.local.ports import HIGHEST, LOWEST, free_port
+from feed.local.ports import HIGHEST, LOWEST, PortBook, free_port
 from feed.local.run_logs import KEPT_RUNS, new_log_dir
 from feed.local.shards import _SCHEMA, _statements
 from feed.local.state_lock import lock_folder
@@ -161,3 +161,31 @@ def test_a_data_folder_has_one_owner(tmp_path: Path) -> None:
         lock_folder(tmp_path / "data")
     held.close()
     lock_folder(tmp_path / "data").close()
+
+
+def test_ports_are_the_same_the_next_time_if_they_are_free(tmp_path: Path) -> None:
+    """Another process gets the ports of the last one from the book, and a new one for what is taken."""
+    script = f"""
+from pathlib import Path
+from feed.local.ports import PortBook
+book = PortBook(Path({str(tmp_path / "ports.json")!r}))
+print(book.port("kafka"), book.port("s3"))
+"""
+
+    def ports() -> list[str]:
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    first = ports()
+    assert ports() == first
+    with socket.create_server(("127.0.0.1", int(first[0]))):
+        second = ports()
+        assert second[0] != first[0]
+        assert second[1] == first[1]
+    (tmp_path / "ports.json").write_text("not json")
+    assert len(set(ports())) == 2
+
+
+def test_a_book_without_a_file_gives_free_ports() -> None:
+    """Two purposes, two ports."""
+    book = PortBook()
+    assert book.port("a") != book.port("b")
