@@ -48,7 +48,10 @@ def to_text(attribute: Attribute) -> str:
         PoisonError: it is malformed.
     """
     check(attribute)
-    return orjson.dumps(attribute, default=_base64_of).decode()
+    try:
+        return orjson.dumps(attribute, default=_base64_of).decode()
+    except TypeError as error:  # text that is not Unicode: half of a surrogate pair
+        raise malformed(str(error)) from error
 
 
 def from_text(text: str) -> dict[str, Any]:

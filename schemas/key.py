@@ -57,6 +57,7 @@ def _scalar(name: str, attribute: Any) -> str | bytes:
     try:
         ((tag, value),) = attribute.items()
         if tag == "S" and isinstance(value, str):
+            value.encode()
             return value
         if tag == "N" and isinstance(value, str):
             return canonical(value)

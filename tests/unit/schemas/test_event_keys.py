@@ -59,7 +59,14 @@ def test_one_number_has_one_text(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [{}, {"a": {"S": "1"}, "b": {"S": "2"}, "c": {"S": "3"}}, {"a": {"BOOL": True}}, {"a": {"N": "x"}}, {"a": "x"}],
+    [
+        {},
+        {"a": {"S": "1"}, "b": {"S": "2"}, "c": {"S": "3"}},
+        {"a": {"BOOL": True}},
+        {"a": {"N": "x"}},
+        {"a": {"S": "\ud800"}},
+        {"a": "x"},
+    ],
 )
 def test_what_is_no_key_is_poison(key: dict[str, Any]) -> None:
     """A key has one or two attributes of type S, N or B."""

@@ -41,6 +41,7 @@ from schemas.errors import FatalError, PoisonError
         ("note", {"B": "no base64!"}, "note", "not base64"),
         ("note", {"NS": ["1", "x"]}, "note", "no number"),
         ("note", "text", "note", "not a mapping"),
+        ("note", {"S": "half \ud800"}, "note", "surrogate"),
         ("orderId", {"S": "a", "N": "1"}, "orderId", "type S was expected"),
     ],
 )
