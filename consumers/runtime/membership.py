@@ -40,6 +40,7 @@ class Membership:
     """The client of a group and the state of its assignment."""
 
     client: GroupClient
+    """Set by :meth:`join`."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Membership:
         self._commit_due_ms = 0
         self._abandoned = False
         self._joined = False
+        self._open_client = False
         self.assigned: dict[int, int | None] = {}
         """Partitions that are fetched, with the group's committed offset as far as it is known."""
 
@@ -84,6 +86,7 @@ class Membership:
     def join(self) -> None:
         """Become a member; assignments come with the polls that follow."""
         self.client = self._broker.join(self._group, self._on_commit)
+        self._open_client = True
         self.client.subscribe(
             [self._identity.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -91,7 +94,7 @@ class Membership:
     def leave(self) -> None:
         """Settle, commit, leave the group."""
         self._let_go(list(self.assigned), commit=True)
-        self.client.close()
+        self._close()
         self._raise_posted()
 
     def abandon(self) -> None:
@@ -99,7 +102,11 @@ class Membership:
         self._abandoned = True
         self._flow.forget(list(self.assigned))
         self.assigned.clear()
-        if hasattr(self, "client"):
+        self._close()
+
+    def _close(self) -> None:
+        if self._open_client:
+            self._open_client = False
             self.client.close()
 
     def next_open_ms(self) -> int:

@@ -410,7 +410,7 @@ class ConsumerContract:
         assert [letter.value() for letter in rig.dead_letters()] == [b"poison"]
 
     def test_a_sink_with_its_own_ledger_says_where_to_read(self, rig: Rig) -> None:
-        """What ``open`` returns is read from, whatever Kafka's commit says; a sink that cannot open yet is asked again."""
+        """What ``open`` returns is read from, whatever Kafka's commit says; a sink that cannot open is asked again."""
         for n in range(10):
             rig.put("a", value_of("a", n))
         rig.commit(0, 2)
