@@ -114,6 +114,9 @@ class Baseline:
     stream: str
     epoch: int
     at_ms: int
+    since_ms: int = 0
+    """What was written before is not promised: the time of the first baseline; for a later stream, when a listing last
+    found the one before it to be the table's."""
     start: str = ""
     """As in :attr:`Position.start`, for the shards of the baseline."""
     shards: Mapping[str, str] = field(default_factory=dict)
@@ -128,7 +131,7 @@ class Baseline:
     def to_json(self) -> bytes:
         """The record's value."""
         value: dict[str, Any] = {"v": FORMAT, "stream": self.stream, "epoch": self.epoch, "at_ms": self.at_ms}
-        value |= {"start": self.start, "shards": dict(self.shards), "gone": list(self.gone)}
+        value |= {"since_ms": self.since_ms, "start": self.start, "shards": dict(self.shards), "gone": list(self.gone)}
         return orjson.dumps(value | {"after": self.after, "held": self.held})
 
     @classmethod

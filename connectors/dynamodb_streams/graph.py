@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 FORGET_AFTER_MS = 72 * 3_600_000
 """How long an absent shard is remembered: longer than the 48 h after which its position may go."""
 
+COMPLETES_KEPT = 64
+"""Complete listings whose times are remembered: an hour of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -44,15 +47,25 @@ class Sightings:
     """Shards listed last, with those that later partial listings added."""
     absent_since_ms: Mapping[str, int] = field(default_factory=dict)
     """Time of the first complete listing that lacked a shard listed before."""
-    first_complete_ms: int | None = None
-    last_complete_ms: int | None = None
+    completes_ms: tuple[int, ...] = ()
+    """Times of the newest complete listings, ascending."""
 
-    def unlisted(self, shard: str, apart_ms: int) -> bool:
-        """Whether two complete listings at least ``apart_ms`` apart lack the shard."""
-        if shard in self.shards or self.first_complete_ms is None or self.last_complete_ms is None:
+    @property
+    def last_complete_ms(self) -> int | None:
+        """Time of the newest complete listing; None before the first."""
+        return self.completes_ms[-1] if self.completes_ms else None
+
+    def unlisted(self, shard: str, apart_ms: int, *, since_ms: int = 0) -> bool:
+        """Whether two complete listings at least ``apart_ms`` apart lack the shard.
+
+        Only listings begun at ``since_ms`` or later count: one from before the shard was heard of proves nothing about
+        it, since workers list at different times and tell each other of shards.
+        """
+        if shard in self.shards or not self.completes_ms:
             return False
-        since = self.absent_since_ms.get(shard, self.first_complete_ms)
-        return self.last_complete_ms - since >= apart_ms
+        since_ms = max(since_ms, self.absent_since_ms.get(shard, 0))
+        first = next((at_ms for at_ms in self.completes_ms if at_ms >= since_ms), None)
+        return first is not None and self.completes_ms[-1] - first >= apart_ms
 
 
 def observe(before: Sightings, listing: Listing) -> Sightings:
@@ -60,13 +73,13 @@ def observe(before: Sightings, listing: Listing) -> Sightings:
     if not listing.complete:
         shards = {**before.shards, **listing.shards}
         absent = {shard: at for shard, at in before.absent_since_ms.items() if shard not in listing.shards}
-        return Sightings(before.stream, shards, absent, before.first_complete_ms, before.last_complete_ms)
+        return Sightings(before.stream, shards, absent, before.completes_ms)
     absent = {shard: listing.at_ms for shard in before.shards if shard not in listing.shards}
     for shard, at in before.absent_since_ms.items():
         if shard not in listing.shards and listing.at_ms - at < FORGET_AFTER_MS:
             absent[shard] = at
-    first = listing.at_ms if before.first_complete_ms is None else before.first_complete_ms
-    return Sightings(before.stream, listing.shards, absent, first, listing.at_ms)
+    completes = (*before.completes_ms[1 - COMPLETES_KEPT :], listing.at_ms)
+    return Sightings(before.stream, listing.shards, absent, completes)
 
 
 def absent_parents(shards: Iterable[Shard]) -> tuple[str, ...]:

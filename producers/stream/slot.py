@@ -15,7 +15,7 @@ from connectors.dynamodb_streams import Page
 from producers.stream.environment import Environment
 from producers.stream.ports import BatchAbortedError, SlotLog
 from producers.stream.reader import Answer, ShardReader
-from producers.stream.survey import READ_LATE, TRIMMED_AFTER, Scene, Statement, gap, may_read, survey
+from producers.stream.survey import READ_LATE, TRIMMED_AFTER, Scene, Statement, gap, may_read, named_parents, survey
 from producers.stream.transaction import Transaction
 from producers.stream.translate import Translate, translator
 from schemas.errors import FatalError
@@ -49,6 +49,7 @@ class Slot:
         self._answers: deque[Answer] = deque()
         self._pages: deque[tuple[ShardReader, Page, int]] = deque()
         self._pages_bytes = 0
+        self._named_since_ms: dict[str, int] = {}
         self._statements: list[Statement] = []
         self._from_readers: list[Statement] = []
         self._translators: dict[str, tuple[int, Translate]] = {}
@@ -159,6 +160,7 @@ class Slot:
             record=self._record,
             others=view.positions(),
             sightings=view.sightings,
+            named_since_ms=self._named_since_ms,
             refused_since_ms={r.shard: r.refused_since_ms for r in self.readers.values() if r.refused_since_ms},
             start_latest=env.settings.start == "latest",
             fail_on_gap=env.settings.gap_policy == "fail",
@@ -172,8 +174,13 @@ class Slot:
             return
         self._seen_version, self._surveyed_ms, self._dirty = version, now, False
         scene = self._scene()
+        named = named_parents(self.positions, scene.others.values(), self._gone(), self.number, scene.slots)
+        self._named_since_ms = {parent: self._named_since_ms.get(parent, scene.now_ms) for parent in named}
         self._statements = survey(scene) + self._trims(scene) + self._still_idle(scene)
         self._admit()
+
+    def _gone(self) -> tuple[str, ...]:
+        return self.baseline.gone if self.baseline else ()
 
     def _trims(self, scene: Scene) -> list[Statement]:
         """Gap events of readers that the stream has trimmed, once what they read before is published."""

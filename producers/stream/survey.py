@@ -44,6 +44,8 @@ class Scene:
     sightings: Mapping[str, Sightings]
     refused_since_ms: Mapping[str, int]
     """Shards of this slot whose reader is refused without a break, and since when."""
+    named_since_ms: Mapping[str, int]
+    """Parents of this slot without a record that a waiting child names, and since when this owner knows."""
     start_latest: bool
     fail_on_gap: bool
     absence_min_ms: int
@@ -90,7 +92,7 @@ def survey(scene: Scene) -> list[Statement]:
 def begin(scene: Scene) -> Statement | None:
     """The baseline, by the owner of slot 0: at the first start, and when the table has a new stream."""
     before, seen = scene.baseline, scene.sightings.get(scene.stream)
-    if not scene.stream or (before is not None and before.stream == scene.stream):
+    if not scene.stream or (before is not None and _is_or_was(scene, before, scene.stream)):
         return None
     control: tuple[ControlEvent, ...] = ()
     if before is not None and before.held:
@@ -106,12 +108,20 @@ def begin(scene: Scene) -> Statement | None:
     return Statement(baseline=_baseline(scene, seen, seen.last_complete_ms), control=control)
 
 
+def _is_or_was(scene: Scene, baseline: Baseline, stream: str) -> bool:
+    """Whether ``stream`` is the baseline's, or one before it: a worker that slept may still take that for the table's."""
+    if stream in (baseline.stream, baseline.after):
+        return True
+    return any(position.stream == stream for position in (*scene.own.values(), *scene.others.values()))
+
+
 def _baseline(scene: Scene, seen: Sightings, at_ms: int) -> Baseline:
     before, shards = scene.baseline, seen.shards.values()
     return Baseline(
         stream=scene.stream,
         epoch=1 if before is None else before.epoch + 1,
         at_ms=at_ms,
+        since_ms=at_ms if before is None or scene.record is None else scene.record.listed_at_ms,
         start=latest_start(scene.now_ms) if scene.start_latest and before is None else "",
         shards={shard.id: shard.parent for shard in shards},
         gone=absent_parents(shards),
@@ -122,7 +132,7 @@ def _baseline(scene: Scene, seen: Sightings, at_ms: int) -> Baseline:
 def take_in(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
     """``known`` for every shard of this slot that has no record, and the slot's record."""
     adopted = scene.record is not None and scene.record.epoch >= baseline.epoch
-    listed_at_ms = scene.record.listed_at_ms if scene.record is not None and adopted else baseline.at_ms
+    listed_at_ms = scene.record.listed_at_ms if scene.record is not None and adopted else baseline.since_ms
     gone = set(baseline.gone)
     if not adopted:
         for shard, parent in baseline.shards.items():
@@ -132,7 +142,7 @@ def take_in(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
                     baseline,
                     shard,
                     "" if parent in gone else parent,
-                    since_ms=baseline.at_ms,
+                    since_ms=baseline.since_ms,
                     start=baseline.start,
                 )
     for stream, seen in scene.sightings.items():
@@ -155,11 +165,22 @@ def _slot_record(scene: Scene, baseline: Baseline, listed_at_ms: int, *, adopted
     newest = SlotRecord(baseline.epoch, baseline.stream, max(listed_at_ms, complete_ms))
     if adopted:
         return Statement(record=newest) if complete_ms - listed_at_ms >= LISTED_EVERY_MS else None
-    if any(p.stream != baseline.stream and not p.state.terminal for p in scene.own.values()):
-        return None  # the shards of the stream before are not all read: no change under the new epoch yet
-    if baseline.after and (scene.sightings.get(baseline.after) or Sightings("")).last_complete_ms is None:
-        return None  # not even sure which they are
+    if baseline.after and not _is_past(scene, baseline):
+        return None
     return Statement(record=newest, control=(scene.event(ControlKind.EPOCH, stream=baseline.stream),))
+
+
+def _is_past(scene: Scene, baseline: Baseline) -> bool:
+    """Whether all of the former stream that belongs to this slot is read: only then may the new one be.
+
+    Its last shards may have been listed late, so a listing from some time after the baseline must show no more of them.
+    """
+    if any(p.stream != baseline.stream and not p.state.terminal for p in scene.own.values()):
+        return False
+    seen = scene.sightings.get(baseline.after)
+    if seen is None or (seen.last_complete_ms or 0) < baseline.at_ms + scene.absence_min_ms:
+        return False
+    return all(slot_of(shard, scene.slots) != scene.slot or shard in scene.own for shard in seen.shards)
 
 
 def known(
@@ -178,19 +199,28 @@ def known(
     return Statement(position=position, control=(scene.event(ControlKind.SHARD_START, position),))
 
 
+def named_parents(
+    own: Mapping[str, Position], others: Iterable[Position], gone: Iterable[str], slot: int, slots: int
+) -> dict[str, Position]:
+    """Parents of ``slot`` without any record that a waiting child names, with that child."""
+    named: dict[str, Position] = {}
+    for position in (*others, *own.values()):
+        if position.state is ShardState.KNOWN and position.parent and position.parent not in own:
+            named[position.parent] = position
+    before = set(gone)
+    return {p: child for p, child in named.items() if slot_of(p, slots) == slot and p not in before}
+
+
 def find_parents(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
-    """``known`` for a parent without any record that a waiting child names: its reader finds out whether it is gone."""
+    """``known`` for a named parent that is unlisted: its reader finds out whether it is gone, and then it is a gap."""
     if scene.record is None or scene.record.epoch < baseline.epoch:
         return
-    named: dict[str, Position] = {}
-    for position in (*scene.others.values(), *scene.own.values()):
-        if position.state is ShardState.KNOWN and position.parent and position.parent not in scene.own:
-            named[position.parent] = position
-    for parent, child in named.items():
-        if slot_of(parent, scene.slots) != scene.slot or parent in baseline.gone:
+    others = scene.others.values()
+    for parent, child in named_parents(scene.own, others, baseline.gone, scene.slot, scene.slots).items():
+        seen, since_ms = scene.sightings.get(child.stream), scene.named_since_ms.get(parent)
+        if seen is None or since_ms is None:
             continue
-        seen = scene.sightings.get(child.stream)
-        if seen is not None and seen.last_complete_ms is not None and parent not in seen.shards:
+        if seen.unlisted(parent, scene.absence_min_ms, since_ms=since_ms):
             yield known(scene, baseline, parent, "", since_ms=child.since_ms, stream=child.stream)
 
 
@@ -201,7 +231,7 @@ def conclude(scene: Scene) -> Iterator[Statement]:
         if position is None or position.state.terminal or position.held:
             continue
         seen = scene.sightings.get(position.stream)
-        if seen is not None and seen.unlisted(shard, scene.absence_min_ms):
+        if seen is not None and seen.unlisted(shard, scene.absence_min_ms, since_ms=since_ms):
             yield gap(scene, position, UNLISTED)
         elif scene.now_ms - since_ms >= scene.refused_max_ms:
             yield gap(scene, position, REFUSED)
@@ -247,7 +277,7 @@ def retire(scene: Scene) -> Iterator[Statement]:
         if not position.state.terminal:
             continue
         seen = scene.sightings.get(position.stream)
-        if seen is None or not seen.unlisted(position.shard, scene.absence_min_ms):
+        if seen is None or not seen.unlisted(position.shard, scene.absence_min_ms, since_ms=position.at_ms):
             continue
         if not position.unlisted_at_ms:
             yield Statement(position=replace(position, unlisted_at_ms=scene.now_ms))

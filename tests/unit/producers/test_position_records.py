@@ -41,6 +41,7 @@ def test_a_position_comes_back_as_it_went(position: Position) -> None:
         stream=texts,
         epoch=st.integers(1, 99),
         at_ms=times,
+        since_ms=times,
         start=texts,
         shards=st.dictionaries(texts, texts, max_size=4),
         gone=st.lists(texts, max_size=3).map(tuple),

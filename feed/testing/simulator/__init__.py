@@ -1,0 +1,25 @@
+"""A simulator of DynamoDB Streams and of the little of Kafka that slots use; deterministic, on a clock that is moved.
+
+What it has of the stream: rotation and splits, open parents with children, children that are listed late, empty and
+short pages, trimming after 24 hours, shards that leave the listing and are refused, iterators that expire, throttles
+and server errors, partial listings, times cut to the second, suppressed no-op writes, deletes by time-to-live, a
+stream that is disabled and enabled again under a new ARN.
+
+What it has of Kafka: transactions with fencing and time-outs, readers of committed records, the last stable offset, a
+group whose members are noticed as dead only after their session.
+"""
+
+from feed.testing.simulator.clock import SimulatedClock
+from feed.testing.simulator.faults import CrashedError, Faults
+from feed.testing.simulator.kafka import SimulatedGroup, SimulatedKafka
+from feed.testing.simulator.streams import SimulatedStreams, StreamRates
+
+__all__ = [
+    "CrashedError",
+    "Faults",
+    "SimulatedClock",
+    "SimulatedGroup",
+    "SimulatedKafka",
+    "SimulatedStreams",
+    "StreamRates",
+]

@@ -1,0 +1,262 @@
+"""A table and its stream as DynamoDB keeps them, with every oddity that a reader must stand."""
+
+from __future__ import annotations
+
+import random as random_module
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.dynamodb_streams import (
+    IteratorExpiredError,
+    IteratorSpec,
+    Listing,
+    Page,
+    Shard,
+    ShardRefusedError,
+    ShardTrimmedError,
+    StreamRecord,
+    StreamStatus,
+    StreamThrottledError,
+)
+from feed.testing.simulator.clock import SimulatedClock
+from schemas.errors import RetryableError
+
+HINT = "simulated"
+RETENTION_MS = 24 * 3_600_000
+ITERATOR_LIFE_MS = 15 * 60_000
+FIRST_SEQUENCE = 10**22 + 7
+"""23 digits: one more appears while a simulation runs, so that comparing numbers as text shows."""
+
+
+@dataclass(slots=True)
+class StreamRates:
+    """How often an answer is odd, as shares of the answers."""
+
+    throttled: float = 0.0
+    failed: float = 0.0
+    empty: float = 0.0
+    """A page that is empty though there is more."""
+    partial_listing: float = 0.0
+    page_records: int = 1_000
+    """Records of a page at most."""
+    listing_delay_ms: int = 0
+    """A child appears in listings so much after its birth."""
+    closing_delay_ms: int = 0
+    """A closed shard looks open in listings for so long."""
+    ignores_child_filter: bool = False
+
+
+@dataclass(slots=True)
+class _Shard:
+    id: str
+    parent: str
+    low: int
+    high: int
+    born_ms: int
+    records: list[tuple[int, int, StreamRecord]] = field(default_factory=list)
+    """Sequence number, time in ms, record; what was trimmed is cut off the front."""
+    closed_ms: int | None = None
+    trimmed_to: int = 0
+    """Sequence number of the last trimmed record; 0 before any."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    arn: str
+    shards: dict[str, _Shard] = field(default_factory=dict)
+
+
+class SimulatedStreams:
+    """One table, its current stream and those before it; the port ``Stream``."""
+
+    def __init__(self, clock: SimulatedClock, random: random_module.Random, *, table: str = "orders") -> None:
+        self.clock, self.random, self.table = clock, random, table
+        self.rates = StreamRates()
+        self.items: dict[str, int] = {}
+        self.trimmed: dict[int, int] = {}
+        """Sequence number of every record that was trimmed, and when."""
+        self.written: list[tuple[str, int, str, int]] = []
+        """Stream's number, sequence number, key and revision of every record, in order."""
+        self.parents: dict[str, str] = {}
+        """Every shard there ever was, with its parent."""
+        self.unrecorded: list[tuple[str, int]] = []
+        """Writes while no stream was enabled."""
+        self._streams: list[_Stream] = []
+        self._iterators: dict[str, tuple[_Shard, int, int]] = {}
+        self._sequence, self._made, self._enabled = FIRST_SEQUENCE, 0, False
+        clock.on_advance(self._trim)
+
+    # --- the table
+
+    def enable(self, shards: int = 1) -> str:
+        """Enable the stream; a new ARN each time."""
+        stream = _Stream(f"arn:simulated:{self.table}/stream/{len(self._streams) + 1}")
+        self._streams.append(stream)
+        self._enabled = True
+        step = 1_000 // shards
+        for number in range(shards):
+            high = 1_000 if number == shards - 1 else (number + 1) * step
+            self._open(stream, "", number * step, high)
+        return stream.arn
+
+    def disable(self) -> None:
+        """Disable the stream: all its shards close, what they have stays readable."""
+        self._enabled = False
+        for shard in self.open_shards():
+            shard.closed_ms = self.clock.now_ms()
+
+    def write(self, key: str, *, op: str = "put", ttl: bool = False) -> None:
+        """Write the next revision of an item, or delete it."""
+        before = self.items.get(key)
+        if op == "delete":
+            if before is None:
+                return
+            del self.items[key]
+            name, images = "REMOVE", {"OldImage": _image(key, before)}
+            revision = -before
+        else:
+            revision = (before or 0) + 1
+            self.items[key] = revision
+            name, images = ("INSERT", {}) if before is None else ("MODIFY", {"OldImage": _image(key, before)})
+            images["NewImage"] = _image(key, revision)
+        if not self._enabled:
+            self.unrecorded.append((key, revision))
+            return
+        self._record(key, name, images, revision, ttl=ttl)
+
+    def write_nothing_new(self, key: str) -> None:
+        """A put of what is there already: DynamoDB records nothing."""
+
+    def _record(self, key: str, name: str, images: Mapping[str, Any], revision: int, *, ttl: bool) -> None:
+        self._sequence += self.random.randrange(1, 10**21)
+        now_ms = self.clock.now_ms()
+        data = {"ApproximateCreationDateTime": now_ms // 1_000, "Keys": {"id": {"S": key}}, **images}
+        data |= {"SequenceNumber": str(self._sequence), "SizeBytes": 100}
+        record: StreamRecord = {"eventID": str(self._sequence), "eventName": name, "dynamodb": data}
+        if ttl:
+            record["userIdentity"] = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
+        place = zlib.crc32(key.encode()) % 1_000
+        (shard,) = [shard for shard in self.open_shards() if shard.low <= place < shard.high]
+        shard.records.append((self._sequence, now_ms, record))
+        self.written.append((shard.id, self._sequence, key, revision))
+
+    # --- shards
+
+    def open_shards(self) -> list[_Shard]:
+        """Shards that take records."""
+        return [shard for shard in self._streams[-1].shards.values() if shard.closed_ms is None]
+
+    def roll(self, shard: _Shard, children: int = 1) -> None:
+        """Close a shard; its children share its keys. They exist at once, and are listed when the service pleases."""
+        if shard.high - shard.low < children:
+            return
+        shard.closed_ms = self.clock.now_ms()
+        step = (shard.high - shard.low) // children
+        for number in range(children):
+            low = shard.low + number * step
+            self._open(self._streams[-1], shard.id, low, shard.high if number == children - 1 else low + step)
+
+    def _open(self, stream: _Stream, parent: str, low: int, high: int) -> None:
+        self._made += 1
+        name = f"shardId-{self._made:020d}-{self.random.randrange(16**8):08x}"
+        self.parents[name] = parent
+        stream.shards[name] = _Shard(name, parent, low, high, self.clock.now_ms())
+
+    def _trim(self) -> None:
+        horizon_ms = self.clock.now_ms() - RETENTION_MS
+        for stream in self._streams:
+            for shard in list(stream.shards.values()):
+                while shard.records and shard.records[0][1] < horizon_ms:
+                    sequence, _, _ = shard.records.pop(0)
+                    shard.trimmed_to = sequence
+                    self.trimmed[sequence] = self.clock.now_ms()
+                if shard.closed_ms is not None and shard.closed_ms < horizon_ms:
+                    del stream.shards[shard.id]
+
+    # --- the port
+
+    def status(self, table: str) -> StreamStatus:  # noqa: ARG002 (the port's signature)
+        """The newest stream."""
+        self._maybe_fail()
+        return StreamStatus(self._streams[-1].arn, self._enabled)
+
+    def list_shards(self, stream: str) -> Listing:
+        """A listing, now and then a partial one."""
+        self._maybe_fail()
+        found = {shard.id: self._listed(shard) for shard in self._stream(stream).shards.values() if self._shows(shard)}
+        complete = self.random.random() >= self.rates.partial_listing
+        if not complete:
+            kept = self.random.randrange(len(found) + 1)
+            found = dict(list(found.items())[:kept])
+        return Listing(stream, found, complete, self.clock.now_ms())
+
+    def children(self, stream: str, shard: str) -> Listing:
+        """Children of a shard, unless the server ignores the filter."""
+        self._maybe_fail()
+        shards = self._stream(stream).shards.values()
+        found = {child.id: self._listed(child) for child in shards if child.parent == shard and self._shows(child)}
+        if self.rates.ignores_child_filter:
+            found = {}
+        return Listing(stream, found, complete=False, at_ms=self.clock.now_ms())
+
+    def _shows(self, shard: _Shard) -> bool:
+        return not shard.parent or self.clock.now_ms() - shard.born_ms >= self.rates.listing_delay_ms
+
+    def _listed(self, shard: _Shard) -> Shard:
+        closed = shard.closed_ms is not None and self.clock.now_ms() - shard.closed_ms >= self.rates.closing_delay_ms
+        return Shard(shard.id, shard.parent, closed)
+
+    def iterator(self, stream: str, shard: str, spec: IteratorSpec) -> str:
+        """A new iterator."""
+        self._maybe_fail()
+        found = self._stream(stream).shards.get(shard)
+        if found is None:
+            raise ShardRefusedError("simulated: no such shard", hint=HINT)
+        after = -1 if spec.sequence is None else spec.sequence
+        # an idle shard whose last record was trimmed answers the same, though it lost nothing
+        if spec.sequence is not None and after <= found.trimmed_to:
+            raise ShardTrimmedError("simulated: trimmed", hint=HINT)
+        return self._token(found, after)
+
+    def records(self, token: str, limit: int) -> Page:
+        """A page."""
+        self._maybe_fail()
+        shard, after, made_ms = self._iterators[token]
+        if self.clock.now_ms() - made_ms > ITERATOR_LIFE_MS:
+            raise IteratorExpiredError("simulated: expired", hint=HINT)
+        if not any(shard.id in stream.shards for stream in self._streams):
+            raise ShardRefusedError("simulated: no such shard any more", hint=HINT)
+        if 0 <= after < shard.trimmed_to:
+            raise ShardTrimmedError("simulated: trimmed", hint=HINT)
+        left = [entry for entry in shard.records if entry[0] > after]
+        if self.random.random() < self.rates.empty:
+            page = []
+        else:
+            page = left[: min(limit, self.random.randrange(1, self.rates.page_records + 1))]
+        ended = shard.closed_ms is not None and len(page) == len(left)
+        if ended and page and self.random.random() < 0.5:
+            ended = False  # the last records and the end may come in two answers
+        reached = page[-1][0] if page else after
+        next_token = None if ended else self._token(shard, reached)
+        return Page([record for _, _, record in page], next_token, 100 * len(page) + 20)
+
+    def _token(self, shard: _Shard, after: int) -> str:
+        token = f"{shard.id}/{after}/{self.random.randrange(10**12)}"
+        self._iterators[token] = (shard, after, self.clock.now_ms())
+        return token
+
+    def _stream(self, arn: str) -> _Stream:
+        return next(stream for stream in self._streams if stream.arn == arn)
+
+    def _maybe_fail(self) -> None:
+        chance = self.random.random()
+        if chance < self.rates.throttled:
+            raise StreamThrottledError("simulated: throttled", hint=HINT)
+        if chance < self.rates.throttled + self.rates.failed:
+            raise RetryableError("simulated: internal server error", hint=HINT)
+
+
+def _image(key: str, revision: int) -> dict[str, Any]:
+    return {"id": {"S": key}, "revision": {"N": str(revision)}}
