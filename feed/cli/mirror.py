@@ -16,6 +16,7 @@ from mirrormaker import render as render_form
 from mirrormaker.doctor import LATEST, KafkaVersion, Severity, diagnose
 from mirrormaker.doctor import explain as explain_files
 from mirrormaker.doctor.explain import as_json, as_text
+from mirrormaker.doctor.reference import rules_list, rules_table
 from schemas.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="MirrorMaker 2: render its files, examine anyone's, watch the copies.")
@@ -121,3 +122,12 @@ def _read(files: list[str]) -> dict[str, str]:
                 f"{name} cannot be read: {error}.", hint="Name a text file, or - for standard input."
             ) from error
     return texts
+
+
+@app.command(epilog="Example: feed mirror rules --markdown")
+def rules(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a table, as docs/mirrormaker.md has it.")] = False,
+) -> None:
+    """List what the doctor knows."""
+    typer.echo(rules_table() if markdown else rules_list(), nl=False)

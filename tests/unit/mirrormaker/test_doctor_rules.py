@@ -3,11 +3,13 @@
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mirrormaker.doctor import ALL, KafkaVersion, Report, Severity, diagnose
+from mirrormaker.doctor.reference import rules_table
 
 GOOD_LINES = {
     "clusters": "eu, us",
@@ -292,3 +294,10 @@ def test_the_good_file_has_nothing_but_advice() -> None:
     """The examples' common ground is itself without fault."""
     for files in (mm2(), connectors(checkpoint={})):
         assert {finding.severity for finding in diagnose(files).findings} <= {Severity.ADVICE}
+
+
+def test_the_page_lists_the_rules() -> None:
+    """docs/mirrormaker.md has the table that `feed mirror rules --markdown` prints."""
+    page = Path("docs/mirrormaker.md").read_text(encoding="utf-8")
+    block = page.split("<!-- rules: begin -->\n")[1].split("<!-- rules: end -->")[0]
+    assert block == rules_table()
