@@ -137,7 +137,8 @@ class Consumer:
         if batch:
             return batch
         wait_ms = min(self._settings.poll_interval_ms, self._members.next_open_ms())
-        first = client.poll((wait_ms if more_ms is None else min(wait_ms, more_ms)) / 1000)
+        # work that is overdue gives less than nothing, and the client takes a negative wait for "until a record comes"
+        first = client.poll(max(0, wait_ms if more_ms is None else min(wait_ms, more_ms)) / 1000)
         if first is None:
             return ()
         return [first, *client.consume(self._settings.fetch_records - 1, 0.0)]
