@@ -51,12 +51,12 @@ class Discovery:
         status = self._stream.status(self._table)
         if view.status is None or view.status != status:
             _log.info("stream found table=%s arn=%s enabled=%s", self._table, status.arn, status.enabled)
+        view.saw_status(status)
         complete = True
         for arn in self._streams(status.arn):
             listing = self._stream.list_shards(arn)
             complete = complete and listing.complete
             view.observe(listing)
-        view.saw_status(status)
         self._errors, self.last_error = 0, None
         jitter = 0.9 + 0.2 * self._clock.random()
         pause = settings.discovery_interval_ms if complete else min(5_000, settings.discovery_interval_ms)

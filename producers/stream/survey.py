@@ -109,7 +109,7 @@ def begin(scene: Scene) -> Statement | None:
 
 
 def _is_or_was(scene: Scene, baseline: Baseline, stream: str) -> bool:
-    """Whether ``stream`` is the baseline's, or one before it: a worker that slept may still take that for the table's."""
+    """Whether ``stream`` is the baseline's, or one before it: a worker that slept may take that for the table's."""
     if stream in (baseline.stream, baseline.after):
         return True
     return any(position.stream == stream for position in (*scene.own.values(), *scene.others.values()))
@@ -164,6 +164,8 @@ def _slot_record(scene: Scene, baseline: Baseline, listed_at_ms: int, *, adopted
     complete_ms = (seen.last_complete_ms if seen else None) or listed_at_ms
     newest = SlotRecord(baseline.epoch, baseline.stream, max(listed_at_ms, complete_ms))
     if adopted:
+        if scene.stream != baseline.stream:
+            return None  # a listing of a stream that is no longer the table's says nothing about what is new
         return Statement(record=newest) if complete_ms - listed_at_ms >= LISTED_EVERY_MS else None
     if baseline.after and not _is_past(scene, baseline):
         return None
