@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,6 @@ from consumers.audit.settings import AuditSettings
 from consumers.columns import RecordColumns
 from consumers.runtime.contracts import Partition, PartitionWriter, Record
 from consumers.uploads import Upload
-
-log = logging.getLogger(__name__)
 
 
 class AuditMetrics:
@@ -35,8 +32,8 @@ class AuditMetrics:
 class AuditSink:
     """Keeps every record, raw, in hash-chained and locked segments (a :class:`~consumers.runtime.contracts.BatchSink`).
 
-    The bucket is the truth about what is stored: a partition is read from the record after the chain's head, whatever
-    Kafka's commit says.
+    The bucket is the truth about what is stored: a partition is read from behind the chain's head, also when Kafka's
+    commit was lost or lags.
 
     Args:
         store: the audit bucket.
@@ -68,11 +65,8 @@ class AuditSink:
         """Find the chain's head and continue after it."""
         chain = ChainStore(self.store, self.settings.prefix, partition)
         head = chain.find_head(committed)
-        start = head.last + 1 if head else committed
-        if start < committed:
-            log.warning(
-                "audit log ends below the commit partition=%d end=%d committed=%d", partition.number, start, committed
-            )
+        # the commit may lie above the head by the markers of transactions, which no segment holds
+        start = max(head.last + 1, committed) if head else committed
         writer = AuditWriter(self, chain, head, start)
         self._writers.append(writer)
         return start, writer
