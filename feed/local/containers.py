@@ -122,8 +122,14 @@ class ContainerPart(DockerContainer, ABC):
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         if self._container is not None and self.pid is not None:
+            self._thaw()
             self._container.kill()
             self._container.wait(timeout=STOP_WITHIN_S)
+
+    def _thaw(self) -> None:
+        """Docker neither kills nor stops what is frozen."""
+        if self._container is not None and self._container.status == "paused":
+            self._container.unpause()
 
     def pause(self) -> None:
         """Freeze its processes: connections stay open and nothing is answered."""
@@ -138,6 +144,7 @@ class ContainerPart(DockerContainer, ABC):
     def restart(self, within_s: float | None = None) -> None:
         """Stop it if it runs, start it with its disk and its addresses, wait until it serves."""
         if self._container is not None and self.pid is not None:
+            self._thaw()
             self._container.stop(timeout=STOP_WITHIN_S)
         self.start()
         self.wait_ready(within_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import random
 import socket
 import tempfile
@@ -23,9 +24,9 @@ _held: list[TextIO] = []  # open for as long as this process lives: the lock is 
 
 
 def _lock(port: int) -> bool:
-    """Reserve ``port`` among all processes of this machine that use this module; released when the process ends."""
-    folder = Path(tempfile.gettempdir()) / "changefeed-ports"
-    folder.mkdir(mode=0o777, exist_ok=True)
+    """Reserve ``port`` among this user's processes that use this module; released when the process ends."""
+    folder = Path(tempfile.gettempdir()) / f"changefeed-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
     with contextlib.suppress(OSError):
         file = (folder / str(port)).open("w")
         try:
@@ -35,7 +36,7 @@ def _lock(port: int) -> bool:
             return False
         _held.append(file)
         return True
-    return False  # another user's file, or too many open ones: take another port
+    return False
 
 
 def _is_free(port: int) -> bool:

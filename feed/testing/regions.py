@@ -13,6 +13,7 @@ from feed.local.part import Part
 from feed.local.settings import LocalSettings
 from feed.local.stack import Stack
 from feed.local.stack_plan import StackPlan
+from schemas.errors import ConfigError
 
 Backend = Literal["processes", "containers"]
 CREATE_WITHIN_S = 20.0
@@ -122,11 +123,17 @@ def three_regions(
         data_dir: keep the clusters' state there; processes only.
 
     Raises:
-        ConfigError: something that this machine needs is missing; the hint says what to install.
+        ConfigError: something that this machine needs is missing, and the hint says what to install; or an argument
+            that this backend cannot keep.
         FatalError: a part did not come up; the message quotes its log.
     """
     new = feeds if create is None else create
     if backend == "containers":
+        if data_dir is not None or any((round_trips_ms or {}).values()):
+            raise ConfigError(
+                "Containers have neither a data folder nor a distance between regions.",
+                hint='Leave out data_dir and round_trips_ms, or take backend="processes".',
+            )
         from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
 
         with ContainerRegions(

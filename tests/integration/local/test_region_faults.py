@@ -99,3 +99,12 @@ def test_a_paused_broker_hangs_and_resumes(regions: Regions, mirrored_feed: str)
         part.resume()
     assert mirrored_feed in AdminClient({"bootstrap.servers": regions.bootstrap("ap")}).list_topics(timeout=20).topics
     assert part.pid == before
+
+
+def test_a_frozen_broker_can_be_killed_and_restarted(regions: Regions, mirrored_feed: str) -> None:
+    """Pause does not stand in the way of kill, and what is restarted is not frozen any more."""
+    regions.part("kafka-ap").pause()
+    regions.kill("kafka-ap")
+    assert regions.part("kafka-ap").pid is None
+    regions.restart("kafka-ap")
+    assert mirrored_feed in AdminClient({"bootstrap.servers": regions.bootstrap("ap")}).list_topics(timeout=20).topics
