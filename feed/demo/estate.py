@@ -15,11 +15,20 @@ from botocore.exceptions import ClientError
 
 from connectors.aws import AwsClients, aws_error_code
 from connectors.dynamodb import create_effect_table
+from connectors.messaging import SesSettings
 from connectors.s3 import BucketSpec, ensure_bucket
+from consumers.notification import NotificationSettings, claims
 from consumers.warehouse import picks
 from feed.cli.topics import apply_topics
 from feed.config import FeedConfig
-from feed.config.consumers import AnalyticsConsumer, AnyConsumer, ArchiveConsumer, AuditConsumer, WarehouseConsumer
+from feed.config.consumers import (
+    AnalyticsConsumer,
+    AnyConsumer,
+    ArchiveConsumer,
+    AuditConsumer,
+    NotificationConsumer,
+    WarehouseConsumer,
+)
 from feed.demo.local_config import write_local_config
 from feed.demo.plan import HOME, DemoPlan
 from feed.demo.scrape import fetch
@@ -168,6 +177,9 @@ def make_stores(aws: AwsClients, section: AnyConsumer) -> None:
     match section:
         case WarehouseConsumer(sink=settings):
             create_effect_table(aws.client("dynamodb"), settings.table, picks.KEY)
+        case NotificationConsumer(sink=settings):
+            create_effect_table(aws.client("dynamodb"), settings.table, claims.KEY)
+            verify_sender(aws, settings)
         case AuditConsumer(sink=settings):
             ensure_bucket(aws.client("s3"), BucketSpec(settings.bucket, aws.settings.region, object_lock=True))
         case ArchiveConsumer(sink=settings):
@@ -176,6 +188,16 @@ def make_stores(aws: AwsClients, section: AnyConsumer) -> None:
         case AnalyticsConsumer(sink=settings):
             spec = BucketSpec(settings.bucket, aws.settings.region, expire_days=settings.expire_days)
             ensure_bucket(aws.client("s3"), spec)
+
+
+def verify_sender(aws: AwsClients, settings: NotificationSettings) -> None:
+    """SES sends only from addresses that were verified; the local stand-in verifies at once."""
+    if isinstance(settings.messenger, SesSettings):
+        try:
+            aws.client("sesv2").create_email_identity(EmailIdentity=settings.messenger.sender)
+        except ClientError as error:
+            if aws_error_code(error) != "AlreadyExistsException":
+                raise
 
 
 def _is_ready(port: int) -> bool:

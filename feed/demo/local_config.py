@@ -22,7 +22,26 @@ CONSUMERS: Mapping[str, dict[str, Any]] = {
         # verify reads from a pick which changes it saw; the hottest orders are proven by their counts
         "sink": {"table": "picks", "keep_history": 50},
         # a member that was killed comes back under its name and keeps its partitions
-        "runtime": {"static_member_id": "warehouse-1"},
+        "runtime": {"static_member_id": "warehouse-1", "in_flight": 4},
+    },
+    "notification": {
+        "sink": {
+            "messenger": {"kind": "ses", "sender": "orders@shop.example"},
+            "table": "notifications",
+            "rate_per_s": 1_000,
+            # of all statuses, those that a customer waits for: each message is three writes on the same two cores
+            "templates": {
+                "shipped": {
+                    "subject": "Your order ${orderId} is on its way",
+                    "text": "Your order ${orderId} has left our warehouse.",
+                },
+                "cancelled": {
+                    "subject": "Your order ${orderId} is cancelled",
+                    "text": "Your order ${orderId} was cancelled.",
+                },
+            },
+        },
+        "runtime": {"in_flight": 4},
     },
     "audit": {"sink": {"bucket": "orders-audit", "segment_ms": 1_000, "retention_days": 1}},
     "archive": {"sink": {"bucket": "orders-archive", "open_ms": 4_000, "grace_ms": 1_000}},

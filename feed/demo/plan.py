@@ -21,6 +21,7 @@ AWS_REGIONS: Final = {"eu": "eu-west-1", "us": "us-east-1", "ap": "ap-southeast-
 CONSUMER_REGIONS: Final = {
     "warehouse": "us",
     "audit": "eu",
+    "notification": "eu",
     "archive": "eu",
     "analytics": "ap",
 }

@@ -33,7 +33,12 @@ class Seen(NamedTuple):
     """Digest of key, value and headers as stored; 0 where the place does not keep the record's bytes."""
     where: str
     """For a person: ``us orders[3] offset 120``."""
+    status: str | None = None
+    """The order's status by the place, :data:`DELETED` for a delete; None where it is not kept apart."""
 
+
+DELETED: Final = "deleted"
+"""The status that a place shows of an order that is gone."""
 
 Wanted = Callable[[History, int], bool]
 """Is change ``number`` of an order expected at a place?"""

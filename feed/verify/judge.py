@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from feed.verify.evidence import Place, Seen, UnreadableRecord
+from feed.verify.evidence import DELETED, Place, Seen, UnreadableRecord
 from feed.verify.expected import Expected, History
+from schemas.change import Op
 
 EXAMPLES_MAX: Final = 5
 """Sentences kept for each kind of fault; all faults are counted."""
@@ -152,6 +153,9 @@ def _alteration(history: History, seen: Seen) -> str:
         return "the item after the change is not what was written"
     if seen.before is not None and seen.before != history.digest(seen.number - 1):
         return "the item before the change is not what had been written"
+    status = DELETED if op is Op.DELETE else history.status(seen.number)
+    if seen.status is not None and seen.status != status:
+        return f"status is {seen.status}, written was {status}"
     return ""
 
 

@@ -10,18 +10,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
+from connectors.redshift import Redshift
+from connectors.registry import image_schema
 from connectors.s3 import ObjectStore
+from consumers.analytics.columns import image_columns
+from consumers.analytics.tables import Tables
 from feed.config import FeedConfig
-from feed.config.consumers import AnyConsumer, ArchiveConsumer, AuditConsumer
+from feed.config.consumers import (
+    AnalyticsConsumer,
+    AnyConsumer,
+    ArchiveConsumer,
+    AuditConsumer,
+    NotificationConsumer,
+    WarehouseConsumer,
+)
 from feed.run.codec import codec_of
-from feed.verify.evidence import NOT_KEPT, Evidence, Place, Seen
+from feed.verify.evidence import NOT_KEPT, Evidence, Place, Seen, last_change
 from feed.verify.expected import Expected, expect
 from feed.verify.judge import Judge
 from feed.verify.lineage import Lineage
 from feed.verify.record import RecordReader
 from feed.verify.stores import ArchiveEvidence, AuditEvidence
+from feed.verify.tables import NotificationEvidence, Notified, PickEvidence
 from feed.verify.topics import TopicReader, TopicsAudit, read_control
 from feed.verify.verdict import Verdict
+from feed.verify.warehouse import CurrentEvidence, HistoryEvidence, RowReader
 from feed.workload import LedgerReader
 from schemas.control import ControlEvent
 from schemas.errors import FeedError
@@ -35,7 +48,8 @@ class Verification:
     def __init__(self, config: FeedConfig, ledger: Path | None, say: Say = lambda _: None) -> None:
         self._config, self._say = config, say
         self._verdict = Verdict()
-        self._reader = RecordReader(codec_of(config), config.table.version_attribute or "revision")
+        self._codec = codec_of(config)
+        self._reader = RecordReader(self._codec, config.table.version_attribute or "revision")
         self._expected = self._read_ledger(ledger) if ledger is not None else None
 
     def run(self) -> Verdict:
@@ -116,8 +130,22 @@ class Verification:
             case ArchiveConsumer(sink=settings):
                 store = ObjectStore(aws.client("s3"), settings.bucket)
                 yield ArchiveEvidence(Place(name, region, ordered=False), store, settings.prefix, topic, self._reader)
-            case _:
-                pass
+            case WarehouseConsumer(sink=settings):
+                yield PickEvidence(Place(name, region, bursts=True), aws.client("dynamodb"), settings.table)
+            case NotificationConsumer(sink=settings):
+                if self._expected is not None:  # rows of effects prove something only against what was written
+                    wanted = Notified(frozenset(settings.templates))
+                    place = Place(name, region, wanted=wanted, ordered=False)
+                    client = aws.client("dynamodb")
+                    yield NotificationEvidence(place, client, settings.table, self._expected, wanted)
+            case AnalyticsConsumer(sink=settings, warehouse=warehouse):
+                redshift = Redshift(aws.client("redshift-data"), warehouse)
+                schema = image_schema(self._config.table.image_schema)
+                tables = Tables(settings.warehouse_schema, settings.table, image_columns(schema))
+                rows = RowReader(tables, schema, self._codec.image_to_dynamodb)
+                yield HistoryEvidence(Place(f"{name} history", region, ordered=False), redshift, tables, rows)
+                place = Place(f"{name} state", region, wanted=last_change, ordered=False)
+                yield CurrentEvidence(place, redshift, tables, rows)
 
     def _count_dead_letters(self) -> None:
         home = self._config.table.region
