@@ -310,7 +310,7 @@ class MemoryClient:
         """Leave the group."""
         owned = [] if self.dead else [n for n, o in self._broker.group(self._group).owners.items() if o is self]
         if owned and self._callbacks is not None:
-            self._callbacks[1](self, [TopicPartition(self._broker.topic, number) for number in owned])
+            self._call(self._callbacks[1], owned)
         with self._broker.lock:
             self._broker.remove(self._group, self)
 
@@ -327,7 +327,7 @@ class MemoryClient:
             target = set() if self.lost else self._broker.target(self._group, self)
         gone = sorted(owned - target)
         if gone:
-            (on_lost if self.lost else on_revoke)(self, [TopicPartition(self._broker.topic, n) for n in gone])
+            self._call(on_lost if self.lost else on_revoke, gone)
         with self._broker.lock:
             for number in gone:
                 del state.owners[number]
@@ -335,7 +335,14 @@ class MemoryClient:
             come = sorted(number for number in target - owned if number not in state.owners)
             state.owners.update(dict.fromkeys(come, self))
         if come:
-            on_assign(self, [TopicPartition(self._broker.topic, number) for number in come])
+            self._call(on_assign, come)
+
+    def _call(self, callback: Callback, numbers: list[int]) -> None:
+        """The real client drops the record it was about to hand out when a callback raises; here it is told aloud."""
+        try:
+            callback(self, [TopicPartition(self._broker.topic, number) for number in numbers])
+        except BaseException as error:
+            raise RuntimeError("a callback raised: the real client would have lost a record") from error
 
     def _read(self, number: int, at_most: int, found: list[Fetched]) -> None:
         log, topic = self._broker.log(number), self._broker.topic

@@ -65,6 +65,7 @@ class Recorder:
     name: str = "recorder"
     seen: list[tuple[str, int]] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
+    failing_numbers: set[int] = field(default_factory=set)
     all_failing: Exception | None = None
     tries: int = 0
     delay_s: float = 0.0
@@ -77,6 +78,8 @@ class Recorder:
         if self.delay_s:
             time.sleep(self.delay_s)
         error = self.all_failing or self.failing.get(key)
+        if change.source.sequence in self.failing_numbers:
+            error = AWAY
         if error is not None:
             raise error
         with self.lock:
@@ -301,6 +304,35 @@ class ConsumerContract:
             until(lambda: rig.committed() == rig.end(), "a commit of everything")
         assert rig.dead_letters() == []
         assert len(sink.seen) == 6
+
+    def test_a_later_record_of_a_parked_key_never_overtakes(self, rig: Rig) -> None:
+        """Records that would work wait behind one of their key that does not, also those that are fetched later."""
+        sink = Recorder(failing_numbers={0})
+        rig.put("a", value_of("a", 0))
+        with Running(rig, sink):
+            until(lambda: sink.tries >= 2, "tries of the first record")
+            for n in range(1, 4):
+                rig.put("a", value_of("a", n))
+                rig.put("b", value_of("b", n))
+            until(lambda: sink.of("b") == [1, 2, 3], "the other key")
+            assert sink.of("a") == []
+            sink.failing_numbers.clear()
+            until(lambda: sink.of("a") == [0, 1, 2, 3], "the parked key, in order")
+            until(lambda: rig.committed() == rig.end(), "a commit of everything")
+
+    def test_a_stop_finishes_what_is_in_flight_and_starts_nothing(self, rig: Rig) -> None:
+        """Stopping with a backlog ends within the time of one effect; what was done is committed, the rest is not."""
+        for n in range(200):
+            rig.put(f"k{n}", value_of(f"k{n}", n))
+        sink = Recorder(delay_s=0.1)
+        with Running(rig, sink, in_flight=2) as running:
+            until(lambda: len(sink.seen) >= 4, "some effects")
+            running.stop_event.set()
+            tries = sink.tries
+            running.stop()
+        assert sink.tries <= tries + 4
+        assert len(sink.seen) == sink.tries
+        assert rig.committed() == len(sink.seen)
 
     def test_an_outage_only_waits(self, rig: Rig) -> None:
         """With the dependency down for every key there are few tries, no dead letter, and full recovery in order."""
