@@ -150,9 +150,7 @@ def _number(attribute: Any) -> Decimal:
 
 
 def _whole(value: Decimal) -> int:
-    """The number as an integer; far exponents are refused before they fill the memory."""
-    if value and value.adjusted() > 40:
-        raise Unfit(f"{value} does not fit in 64 bits")
+    """The number as an integer (an exponent has four digits at most, so it stays small)."""
     if value != value.to_integral_value():
         raise Unfit(f"{value} is not a whole number")
     return int(value)

@@ -138,3 +138,17 @@ def test_a_value_of_another_producers_schema_is_poison(schema: dict[str, Any]) -
     for depth in Depth:
         with pytest.raises(PoisonError):
             reader.decode(b"\x00\x00\x00\x00\x07\x02a", depth)
+
+
+@pytest.mark.parametrize("framing", [SingleObject(), Confluent(1_000_042)], ids=str)
+def test_what_is_not_read_is_not_even_parsed(
+    change_of: Callable[..., Change], codec: ChangeCodec, framing: Framing
+) -> None:
+    """A value cut behind its envelope, of our own or another id, still gives the envelope: images cost nothing there."""
+    writer = ChangeCodec.for_image(bundled.load("order"), framing)
+    reader = ChangeCodec.for_image(bundled.load("order"), writers=_OneSchema(codec.schema))
+    images = len(writer.encode(change_of())) - len(writer.encode(change_of(before=None, after=None))) + 2
+    cut = writer.encode(change_of())[:-images]
+    assert reader.decode(cut, Depth.ENVELOPE) == change_of(before=None, after=None)
+    with pytest.raises(PoisonError):
+        reader.decode(cut, Depth.AFTER)

@@ -143,3 +143,13 @@ def test_a_batch_goes_on_past_poison(codec: ChangeCodec, change_of: Callable[...
     assert isinstance(first, Change)
     assert first == third
     assert isinstance(second, PoisonError)
+
+
+def test_an_attribute_nested_without_end_is_poison(codec: ChangeCodec, order_item: dict[str, Any]) -> None:
+    """Deeper than DynamoDB allows (and a thousand levels deeper) is refused before it can exhaust the stack."""
+    for depth in (40, 5_000):
+        attribute: dict[str, Any] = {"S": "core"}
+        for _ in range(depth):
+            attribute = {"L": [attribute]}
+        with pytest.raises(PoisonError, match="nested more than 32 deep"):
+            codec.image_from_dynamodb(order_item | {"deep": attribute})
