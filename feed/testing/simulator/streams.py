@@ -79,8 +79,12 @@ class SimulatedStreams:
         """Sequence number of every record that was trimmed, and when."""
         self.written: list[tuple[str, int, str, int]] = []
         """Stream's number, sequence number, key and revision of every record, in order."""
+        self.streams: dict[str, str] = {}
+        """Every shard there ever was, with its stream."""
         self.parents: dict[str, str] = {}
         """Every shard there ever was, with its parent."""
+        self.expired: set[int] = set()
+        """Sequence numbers of deletes by time-to-live."""
         self.unrecorded: list[tuple[str, int]] = []
         """Writes while no stream was enabled."""
         self._streams: list[_Stream] = []
@@ -136,6 +140,7 @@ class SimulatedStreams:
         data |= {"SequenceNumber": str(self._sequence), "SizeBytes": 100}
         record: StreamRecord = {"eventID": str(self._sequence), "eventName": name, "dynamodb": data}
         if ttl:
+            self.expired.add(self._sequence)
             record["userIdentity"] = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
         place = zlib.crc32(key.encode()) % 1_000
         (shard,) = [shard for shard in self.open_shards() if shard.low <= place < shard.high]
@@ -161,7 +166,7 @@ class SimulatedStreams:
     def _open(self, stream: _Stream, parent: str, low: int, high: int) -> None:
         self._made += 1
         name = f"shardId-{self._made:020d}-{self.random.randrange(16**8):08x}"
-        self.parents[name] = parent
+        self.parents[name], self.streams[name] = parent, stream.arn
         stream.shards[name] = _Shard(name, parent, low, high, self.clock.now_ms())
 
     def _trim(self) -> None:
