@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import config, demo, mirror, run, schemas, topics, verify
+from feed.cli import config, demo, mirror, run, schemas, status, topics, up, verify
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -20,6 +20,9 @@ app = typer.Typer(
     epilog="Begin with: feed demo --seconds 20",
 )
 app.command(epilog="Example: feed demo --rate 400 --seconds 60 --kill")(demo.demo)
+app.command(epilog="Example: feed up --data ./state && feed status && feed down")(up.up)
+app.command(epilog="Example: feed down")(up.down)
+app.command(epilog="Example: feed status --parts")(status.status)
 app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --json report.json")(verify.verify)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")

@@ -20,6 +20,9 @@ from schemas.key import key_bytes, key_text
 KEPT_MAX: Final = 50_000
 """Decoded records kept for copies with the same bytes: about 30 MB."""
 
+_UNREADABLE: Final = (FeedError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a damaged record can break on its way: it is evidence against its place, never an error of the verification."""
+
 Headers = Iterable[tuple[str, bytes | None]]
 
 
@@ -51,7 +54,7 @@ class RecordReader:
         if kept is None:
             try:
                 kept = self._decode(key, value, headers, raw)
-            except (FeedError, KeyError, TypeError, ValueError) as error:
+            except _UNREADABLE as error:
                 return UnreadableRecord(where, f"not a change: {error}")
         if len(self._kept) >= KEPT_MAX:
             del self._kept[next(iter(self._kept))]
