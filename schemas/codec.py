@@ -14,7 +14,7 @@ from fastavro.schema import SchemaParseException, UnknownType
 
 from schemas.attributes import Attribute
 from schemas.change import Change, Image
-from schemas.compose import change_schema, for_python
+from schemas.compose import change_schema, for_python, key_attributes
 from schemas.errors import ConfigError, PoisonError
 from schemas.events import change_shape
 from schemas.framing import (
@@ -69,6 +69,8 @@ class ChangeCodec:
         self.schema = change_schema(image)
         """The Avro schema of the changes, as registries and other readers want it."""
         self.framing = framing
+        self.key_attributes = key_attributes(image)
+        """The attributes of the table's primary key, as the schema names them."""
         _check_avro(self.schema)
         python_schema = for_python(self.schema)
         self._writers = writers

@@ -70,6 +70,15 @@ def key_fields(image: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(fields[name] for name in names)
 
 
+def key_attributes(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """The attributes of the table's primary key, as the image schema names them.
+
+    Raises:
+        ConfigError: see :func:`key_fields`.
+    """
+    return tuple(str(field.get("attribute", field["name"])) for field in key_fields(image))
+
+
 def for_python(schema: Any) -> Any:
     """The same schema without the logical types that Python code reads as plain numbers and text.
 

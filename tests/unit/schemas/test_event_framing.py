@@ -144,7 +144,7 @@ def test_a_value_of_another_producers_schema_is_poison(schema: dict[str, Any]) -
 def test_what_is_not_read_is_not_even_parsed(
     change_of: Callable[..., Change], codec: ChangeCodec, framing: Framing
 ) -> None:
-    """A value cut behind its envelope, of our own or another id, still gives the envelope: images cost nothing there."""
+    """A value cut behind its envelope, of our own or another id, still gives the envelope: images cost nothing."""
     writer = ChangeCodec.for_image(bundled.load("order"), framing)
     reader = ChangeCodec.for_image(bundled.load("order"), writers=_OneSchema(codec.schema))
     images = len(writer.encode(change_of())) - len(writer.encode(change_of(before=None, after=None))) + 2
