@@ -124,6 +124,52 @@ def _read(files: list[str]) -> dict[str, str]:
     return texts
 
 
+@app.command(epilog="Example: feed mirror audit --region us --once")
+def audit(
+    *,
+    config: ConfigOption = None,
+    region: Annotated[str | None, typer.Option(help="Only the mirror to this region; else every one.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Compare what the source holds now, and end.")] = False,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder to go on from; without it all that both sides hold is compared.")
+    ] = None,
+    settle_s: Annotated[float, typer.Option(help="--once: a copy that does not move for so long is behind.")] = 20.0,
+    stall_s: Annotated[float, typer.Option(help="So long a record may wait for its copy before health is red.")] = 60.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics and /healthz; else feed.yaml's.")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Prove that the copies are their originals, record by record and in order, or say where they are not.
+
+    Reads both sides' committed records and writes to neither. Exit code 1: a copy differs.
+    """
+    # heavy, and of no use to the doctor
+    from feed.cli import mirror_audit  # noqa: PLC0415
+    from feed.run.process import process  # noqa: PLC0415
+    from mirrormaker.audit import AuditMetrics  # noqa: PLC0415
+
+    settings = load(config)
+    name = f"{settings.feed}-mirror-audit"
+    with process(name, settings.telemetry, port=metrics_port, log_level="warning" if once else "info") as running:
+        telemetry = running.telemetry
+        metrics = AuditMetrics(telemetry.registry)
+        stall_after_ms = round(stall_s * 1000)
+        with mirror_audit.audits(
+            settings,
+            region,
+            metrics=metrics,
+            health=telemetry.health,
+            stall_after_ms=stall_after_ms,
+            state_dir=state_dir,
+        ) as found:
+            if once:
+                verdicts = mirror_audit.run_once(found, settle_ms=round(settle_s * 1000))
+            else:
+                verdicts = mirror_audit.run_on(found, running)
+    mirror_audit.print_verdicts(verdicts, as_json=json_output)
+    if not all(verdict.equal for verdict in verdicts):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: feed mirror rules --markdown")
 def rules(
     *,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
@@ -112,19 +113,19 @@ class MirrorBench:
         part.start()
         return part
 
-    def produce(self, topic: str, values: Sequence[bytes], *, abort: bool = False) -> None:
-        """One transaction at eu."""
+    def produce(self, topic: str, values: Sequence[bytes], *, abort: bool = False, region: str = "eu") -> None:
+        """One transaction."""
         producer = Producer(
             {
-                "bootstrap.servers": self.bootstrap("eu"),
+                "bootstrap.servers": self.bootstrap(region),
                 "transactional.id": f"{topic}-test",
                 "message.max.bytes": 4_300_000,
             }
         )
         producer.init_transactions(30)
         producer.begin_transaction()
-        for number, value in enumerate(values):
-            producer.produce(topic, value, key=str(number % 7).encode(), headers=[("ce_id", value[:8])])
+        for value in values:
+            producer.produce(topic, value, key=str(crc32(value) % 7).encode(), headers=[("ce_id", value[:8])])
         producer.flush(30)
         producer.abort_transaction(30) if abort else producer.commit_transaction(30)
 

@@ -28,6 +28,9 @@ from tests.integration.mirrormaker.mirror_bench import GroovyRunner, MirrorBench
 
 pytestmark = pytest.mark.integration
 
+ENDS = [b"end %d" % number for number in range(40)]
+"""Records with so many keys that every partition gets some."""
+
 
 @pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
 def test_dedicated_file_copies_once(mirror_bench: MirrorBench, unique_name: Callable[[str], str], version: str) -> None:
@@ -49,21 +52,21 @@ def test_dedicated_file_copies_once(mirror_bench: MirrorBench, unique_name: Call
         mirror_bench.produce(feed, [b"two %d" % number for number in range(300)])
         part.restart()
         assert len(mirror_bench.copies(feed, 601)) == 601
-        mirror_bench.produce(feed, [b"end %d" % number for number in range(7)])  # behind whatever came twice
+        mirror_bench.produce(feed, ENDS)  # one in each partition, behind whatever came twice
         copies = _up_to_the_end(mirror_bench, feed)
     finally:
         part.finish()
     numbered = [b"%s %d" % (word, number) for word in (b"one", b"two") for number in range(300)]
-    assert sorted(copies) == sorted([*numbered, large, *(b"end %d" % number for number in range(7))])
+    assert sorted(copies) == sorted([*numbered, large, *ENDS])
 
 
 def _up_to_the_end(bench: MirrorBench, feed: str) -> list[bytes]:
-    """Every copy, once all seven last ones are there."""
+    """Every copy, once all the last ones are there."""
     deadline = time.monotonic() + 40
-    count = 608
+    count = 601 + len(ENDS)
     while True:
         copies = bench.copies(feed, count, within_s=5)
-        if sum(value.startswith(b"end") for value in copies) == 7 or time.monotonic() > deadline:
+        if sum(value.startswith(b"end") for value in copies) == len(ENDS) or time.monotonic() > deadline:
             return copies
         count = len(copies) + 1
 

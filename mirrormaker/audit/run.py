@@ -1,0 +1,294 @@
+"""An audit that runs: both sides read, partition by partition compared, once or for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from connectors.telemetry import Checks
+from mirrormaker.audit.comparison import Comparison, Example, Kind, Tally
+from mirrormaker.audit.side import Partition, Side, Trim
+from mirrormaker.audit.state import AuditState, load_state
+from schemas.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+READ_WAIT_S = 0.2
+SAVE_EVERY_MS = 5_000
+IDS_EVERY_MS = 30_000
+
+
+class AuditMetrics:
+    """What an audit counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["flow", "topic"]
+        self.matched = Counter("feed_mirror_audit_matched", "Copies equal to their original", labels, registry=registry)
+        self.differences = Gauge(
+            "feed_mirror_audit_differences", "Differences found, by kind", [*labels, "kind"], registry=registry
+        )
+        self.lag = Gauge(
+            "feed_mirror_audit_lag_records", "Source records not yet in the copy", labels, registry=registry
+        )
+        self.age = Gauge(
+            "feed_mirror_audit_lag_seconds", "How long the oldest of them waits", labels, registry=registry
+        )
+
+
+@dataclass(frozen=True)
+class PartitionVerdict:
+    """What is known of one partition."""
+
+    partition: Partition
+    tally: Tally
+    lag: int
+    waiting_ms: int
+
+
+@dataclass(frozen=True)
+class AuditVerdict:
+    """What an audit found."""
+
+    flow: str
+    partitions: tuple[PartitionVerdict, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Every copy that was looked at is its original."""
+        return not any(one.tally.differs for one in self.partitions)
+
+    def count(self, kind: Kind) -> int:
+        """Differences of a kind, over all partitions."""
+        return sum(one.tally.counts.get(kind, 0) for one in self.partitions)
+
+    @property
+    def matched(self) -> int:
+        """Records compared and found equal."""
+        return sum(one.tally.matched for one in self.partitions)
+
+
+@dataclass
+class _Lane:
+    """A partition at work."""
+
+    comparison: Comparison
+    waits_since_ms: int | None = None
+    waits_for: int = -1
+    stalled: bool = False
+
+
+class Audit:
+    """Compares the copies of some topics with their originals.
+
+    Args:
+        flow: its name in logs and metrics (``eu->us``).
+        source: the original.
+        copy: the copy.
+        topics: which.
+        now_ms: the clock.
+        stall_after_ms: so long the oldest record may wait for its copy before that is a difference.
+        state_file: where to resume; None: from the first record that both sides still hold.
+    """
+
+    def __init__(
+        self,
+        flow: str,
+        source: Side,
+        copy: Side,
+        topics: tuple[str, ...],
+        *,
+        now_ms: Callable[[], int],
+        metrics: AuditMetrics,
+        health: Checks,
+        stall_after_ms: int = 60_000,
+        state_file: Path | None = None,
+    ) -> None:
+        self.flow = flow
+        self._source, self._copy = source, copy
+        self._topics = topics
+        self._now_ms = now_ms
+        self._metrics = metrics
+        self._health = health
+        self._stall_after_ms = stall_after_ms
+        self._state_file = state_file
+        self._state = load_state(state_file) if state_file else AuditState()
+        self._lanes: dict[Partition, _Lane] = {}
+        self._saved_ms = self._asked_ms = now_ms()
+
+    def start(self) -> None:
+        """Find the partitions and begin reading, where the state left off.
+
+        Raises:
+            ConfigError: a topic is absent, or has other partitions in the copy.
+        """
+        counts = self._partition_counts()
+        self._note_recreated()
+        lanes = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
+        saved = {partition: self._state.next_offsets.get(str(partition)) for partition in lanes}
+        for partition in lanes:
+            lane = self._lanes.setdefault(partition, _Lane(Comparison()))
+            lane.comparison.aligned = saved[partition] is not None
+        self._source.start({partition: offsets[0] if offsets else None for partition, offsets in saved.items()})
+        self._copy.start({partition: offsets[1] if offsets else None for partition, offsets in saved.items()})
+
+    def step(self) -> bool:
+        """Read a little of both sides and compare; returns whether anything came."""
+        of_source, source_trims = self._source.read(READ_WAIT_S / 2)
+        of_copy, copy_trims = self._copy.read(READ_WAIT_S / 2)
+        for trim in (*source_trims, *copy_trims):
+            self._trimmed(trim)
+        for partition, lane in self._lanes.items():
+            before = lane.comparison.tally.matched
+            lane.comparison.add_source(of_source.get(partition, ()))
+            lane.comparison.add_copy(of_copy.get(partition, ()))
+            lane.comparison.compare()
+            self._metrics.matched.labels(self.flow, partition.topic).inc(lane.comparison.tally.matched - before)
+            self._source.hold(partition, held=lane.comparison.source_full)
+            self._copy.hold(partition, held=lane.comparison.copy_full)
+            self._watch(partition, lane)
+        self._report()
+        self._keep()
+        return bool(of_source or of_copy)
+
+    def save(self) -> None:
+        """Keep where to go on, now."""
+        self._keep(force=True)
+
+    def run_once(self, *, settle_ms: int) -> AuditVerdict:
+        """Compare everything that the source holds now; a copy that does not move for ``settle_ms`` is behind.
+
+        What the copy lacks then is counted as missing.
+        """
+        self.start()
+        ends = {partition: self._source.watermarks(partition)[1] for partition in self._lanes}
+        open_lanes = set(self._lanes)
+        moved_ms = self._now_ms()
+        while open_lanes and self._now_ms() - moved_ms <= settle_ms:
+            matched = self.verdict().matched
+            self.step()
+            open_lanes -= {partition for partition in open_lanes if self._done(partition, ends[partition])}
+            if self.verdict().matched > matched:
+                moved_ms = self._now_ms()
+        for partition in open_lanes:
+            comparison = self._lanes[partition].comparison
+            if comparison.aligned or self._never_copied(partition):
+                comparison.give_up()
+        self._report()
+        self._keep(force=True)
+        return self.verdict()
+
+    def verdict(self) -> AuditVerdict:
+        """What is known now."""
+        return AuditVerdict(
+            self.flow,
+            tuple(
+                PartitionVerdict(partition, lane.comparison.tally, lane.comparison.lag, self._waiting_ms(lane))
+                for partition, lane in sorted(self._lanes.items())
+            ),
+        )
+
+    def _done(self, partition: Partition, end: int) -> bool:
+        """All that the source held at the start was compared, and the copy was read to its end."""
+        comparison = self._lanes[partition].comparison
+        waiting = comparison.waiting
+        compared = waiting is None or waiting.offset >= end
+        return compared and self._source.has_read_to(partition, end) and self._copy.has_ended(partition)
+
+    def _never_copied(self, partition: Partition) -> bool:
+        """The copy's partition never had a record; one that had may have let all of them expire."""
+        return self._copy.watermarks(partition)[1] == 0
+
+    def _partition_counts(self) -> dict[str, int]:
+        source, copy = self._source.partitions(self._topics), self._copy.partitions(self._topics)
+        faults = []
+        for topic in self._topics:
+            if topic not in source:
+                faults.append(f"There is no topic {topic} at {self._source.name}.")
+            elif topic not in copy:
+                faults.append(f"There is no topic {topic} at {self._copy.name}: nothing was copied.")
+            elif source[topic] != copy[topic]:
+                where = f"{source[topic]} partitions at {self._source.name} and {copy[topic]} at {self._copy.name}"
+                faults.append(f"Topic {topic} has {where}.")
+        if faults:
+            raise ConfigError(faults[0], hint="feed topics apply makes them alike.", faults=tuple(faults))
+        return source
+
+    def _note_recreated(self) -> None:
+        """A topic with another id than last time is another topic: its partitions begin anew, and that is told."""
+        for side in (self._source, self._copy):
+            for topic, identity in side.topic_ids(self._topics).items():
+                key = f"{side.name}/{topic}"
+                if self._state.topic_ids.get(key, identity) != identity:
+                    self._recreated(topic, side)
+                self._state.topic_ids[key] = identity
+
+    def _recreated(self, topic: str, side: Side) -> None:
+        _log.error("topic was made anew flow=%s topic=%s side=%s", self.flow, topic, side.name)
+        counts = side.partitions([topic]).get(topic, 1)
+        for number in range(counts):
+            partition = Partition(topic, number)
+            self._state.next_offsets.pop(str(partition), None)
+            lane = self._lanes.setdefault(partition, _Lane(Comparison()))
+            lane.comparison.restart()
+            lane.comparison.tally.add(Kind.RECREATED, Example(-1, -1))
+
+    def _trimmed(self, trim: Trim) -> None:
+        comparison = self._lanes[trim.partition].comparison
+        given_up = comparison.restart()
+        count = max(1, trim.begins - trim.wanted) + given_up
+        comparison.tally.add(Kind.TRIMMED, Example(trim.wanted, trim.begins), count)
+
+    def _watch(self, partition: Partition, lane: _Lane) -> None:
+        """A record that waits for its copy for too long is a stall, told once until the copy moves again."""
+        waiting = lane.comparison.waiting
+        if waiting is None or waiting.offset != lane.waits_for:
+            lane.waits_for = waiting.offset if waiting else -1
+            lane.waits_since_ms = self._now_ms() if waiting else None
+            lane.stalled = False
+        elif not lane.stalled and self._waiting_ms(lane) > self._stall_after_ms:
+            if not lane.comparison.aligned and not self._never_copied(partition):
+                return
+            lane.stalled = True
+            lane.comparison.tally.add(Kind.STALLED, Example(waiting.offset, -1))
+            _log.error("the copy stands still flow=%s partition=%s offset=%s", self.flow, partition, waiting.offset)
+
+    def _waiting_ms(self, lane: _Lane) -> int:
+        return self._now_ms() - lane.waits_since_ms if lane.waits_since_ms is not None else 0
+
+    def _report(self) -> None:
+        for topic in self._topics:
+            lanes = [lane for partition, lane in self._lanes.items() if partition.topic == topic]
+            self._metrics.lag.labels(self.flow, topic).set(sum(lane.comparison.lag for lane in lanes))
+            self._metrics.age.labels(self.flow, topic).set(
+                max((self._waiting_ms(lane) for lane in lanes), default=0) / 1000
+            )
+            for kind in Kind:
+                count = sum(lane.comparison.tally.counts.get(kind, 0) for lane in lanes)
+                self._metrics.differences.labels(self.flow, topic, kind).set(count)
+        bad = [
+            f"{partition}: {count} {kind}"
+            for partition, lane in self._lanes.items()
+            for kind, count in lane.comparison.tally.counts.items()
+            if count and (kind is not Kind.STALLED or lane.stalled)
+        ]
+        self._health.set(f"mirror-audit-{self.flow}", ok=not bad, reason="; ".join(bad[:5]) or "copies are equal")
+
+    def _keep(self, *, force: bool = False) -> None:
+        now = self._now_ms()
+        if self._lanes and now - self._asked_ms >= IDS_EVERY_MS:
+            self._asked_ms = now
+            known = dict(self._state.topic_ids)
+            self._note_recreated()
+            if any(self._state.topic_ids[key] != known[key] for key in known):
+                self.start()
+        if self._state_file and (force or now - self._saved_ms >= SAVE_EVERY_MS):
+            self._saved_ms = now
+            for partition, lane in self._lanes.items():
+                source, copy = lane.comparison.next_source_offset, lane.comparison.next_copy_offset
+                if source is not None and copy is not None:
+                    self._state.next_offsets[str(partition)] = (source, copy)
+            self._state.save(self._state_file)

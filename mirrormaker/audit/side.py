@@ -1,0 +1,164 @@
+"""One side of an audit: a cluster's partitions, read in order by assignment, with where they end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+
+from connectors.kafka import KafkaClients, error_of
+from mirrormaker.audit.comparison import Print, fingerprint
+
+_log = logging.getLogger(__name__)
+
+# librdkafka's own codes have no other name
+_END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001
+_OFFSET_GONE = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+
+BATCH = 500
+ASK_WITHIN_S = 20.0
+
+
+class Partition(NamedTuple):
+    """A partition of a topic; the same on both sides."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Trim:
+    """Offsets that are gone: they were wanted, and the log begins later."""
+
+    partition: Partition
+    wanted: int
+    begins: int
+
+
+class Side:
+    """Reads committed records of some partitions; belongs to no group and commits nothing."""
+
+    def __init__(self, name: str, clients: KafkaClients) -> None:
+        self.name = name
+        self._reader: Consumer = clients.reader()
+        self._admin = clients.admin()  # kept: an answer is lost when its client is gone
+        self._ended: set[Partition] = set()
+        self._paused: set[Partition] = set()
+        self._next: dict[Partition, int] = {}
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """Topic → its id; a topic made anew has another. Absent topics are absent.
+
+        Raises:
+            FeedError: the cluster does not answer, or refuses.
+        """
+        answers = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=ASK_WITHIN_S)
+        found = {}
+        for topic, answer in answers.items():
+            try:
+                found[topic] = str(answer.result(ASK_WITHIN_S).topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise error_of(error.args[0], f"describing {topic} at {self.name}") from error
+        return found
+
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        """Topic → number of partitions; absent topics are absent."""
+        known = self._reader.list_topics(timeout=ASK_WITHIN_S).topics
+        return {topic: len(known[topic].partitions) for topic in topics if topic in known}
+
+    def watermarks(self, partition: Partition) -> tuple[int, int]:
+        """First offset, and the one after the last."""
+        low, high = self._reader.get_watermark_offsets(_tp(partition), timeout=ASK_WITHIN_S)
+        return low, high
+
+    def start(self, offsets: Mapping[Partition, int | None]) -> None:
+        """Read these partitions from these offsets; None: from the first there is."""
+        self._ended.clear()
+        self._paused.clear()
+        self._next = {partition: offset or 0 for partition, offset in offsets.items()}
+        self._reader.assign(
+            [_tp(partition, OFFSET_BEGINNING if offset is None else offset) for partition, offset in offsets.items()]
+        )
+
+    def read(self, wait_s: float) -> tuple[dict[Partition, list[Print]], list[Trim]]:
+        """What came within ``wait_s``, by partition in order, and where offsets turned out to be gone."""
+        prints: dict[Partition, list[Print]] = {}
+        trims: list[Trim] = []
+        for message in self._reader.consume(BATCH, wait_s):
+            partition = Partition(message.topic() or "", message.partition() or 0)
+            error = message.error()
+            if error is None:
+                self._ended.discard(partition)
+                self._next[partition] = (message.offset() or 0) + 1
+                prints.setdefault(partition, []).append(_print(message))
+            elif error.code() == _END_OF_PARTITION:
+                self._ended.add(partition)
+            elif error.code() == _OFFSET_GONE:
+                trims.append(self._begin_again(partition))
+            else:
+                raise error_of(error, f"reading {partition} at {self.name}")
+        return prints, trims
+
+    def has_read_to(self, partition: Partition, offset: int) -> bool:
+        """Every committed record below an offset was read."""
+        return self._next.get(partition, 0) >= offset or partition in self._ended
+
+    def has_ended(self, partition: Partition) -> bool:
+        """Everything committed so far was read."""
+        return partition in self._ended
+
+    def hold(self, partition: Partition, *, held: bool) -> None:
+        """Stop reading a partition while the other side is behind, and go on."""
+        if held and partition not in self._paused:
+            self._reader.pause([_tp(partition)])
+            self._paused.add(partition)
+        elif not held and partition in self._paused:
+            self._reader.resume([_tp(partition)])
+            self._paused.discard(partition)
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._reader.close()
+
+    def _begin_again(self, partition: Partition) -> Trim:
+        """The wanted offset is gone: go on at the first there is, and say so."""
+        low, _ = self.watermarks(partition)
+        trim = Trim(partition, self._next.get(partition, 0), low)
+        _log.warning("offsets gone side=%s partition=%s wanted=%s begins=%s", self.name, partition, trim.wanted, low)
+        self._next[partition] = low
+        # a partition whose offset is gone is in error and cannot be sought: it is taken anew
+        self._reader.incremental_unassign([_tp(partition)])
+        self._reader.incremental_assign([_tp(partition, low)])
+        return trim
+
+
+def _print(message: Message) -> Print:
+    headers = message.headers() or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    digest = fingerprint(_bytes(message.key()), _bytes(message.value()), [(name, _bytes(text)) for name, text in pairs])
+    return Print(digest, message.offset() or 0)
+
+
+def _bytes(content: str | bytes | None) -> bytes | None:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _tp(partition: Partition, offset: int | None = None) -> TopicPartition:
+    if offset is None:
+        return TopicPartition(partition.topic, partition.number)
+    return TopicPartition(partition.topic, partition.number, offset)

@@ -1,0 +1,215 @@
+"""The copy audit on real clusters: equal copies are equal, and what is done to them is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from connectors.kafka import KafkaClients, KafkaSettings
+from connectors.telemetry import Checks
+from feed.cli.mirror import app
+from feed.testing import create_topics
+from mirrormaker import render_dedicated
+from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, Kind, Side
+from tests.integration.mirrormaker.mirror_bench import MirrorBench
+
+pytestmark = pytest.mark.integration
+
+
+def now_ms() -> int:
+    return int(time.monotonic() * 1000)
+
+
+class Auditor:
+    """An audit of one topic between the bench's clusters."""
+
+    def __init__(
+        self, bench: MirrorBench, topic: str, *, state_file: Path | None = None, stall_after_ms: int = 60_000
+    ) -> None:
+        self.health = Checks()
+        sides = [
+            Side(region, KafkaClients(KafkaSettings(bootstrap_servers=bench.bootstrap(region)), client_id="audit"))
+            for region in ("eu", "us")
+        ]
+        self.sides = sides
+        self.audit = Audit(
+            "eu->us",
+            sides[0],
+            sides[1],
+            (topic,),
+            now_ms=now_ms,
+            metrics=AuditMetrics(CollectorRegistry()),
+            health=self.health,
+            stall_after_ms=stall_after_ms,
+            state_file=state_file,
+        )
+
+    def once(self, settle_ms: int = 3_000) -> AuditVerdict:
+        try:
+            return self.audit.run_once(settle_ms=settle_ms)
+        finally:
+            self.close()
+
+    def until(self, condition: Callable[[AuditVerdict], bool], within_s: float = 30.0) -> AuditVerdict:
+        deadline = time.monotonic() + within_s
+        while not condition(self.audit.verdict()) and time.monotonic() < deadline:
+            self.audit.step()
+        return self.audit.verdict()
+
+    @property
+    def healthy(self) -> bool:
+        return all(check.ok for check in self.health.read().values())
+
+    def close(self) -> None:
+        for side in self.sides:
+            side.close()
+
+
+def values(count: int, word: bytes = b"value") -> list[bytes]:
+    return [b"%s %d" % (word, number) for number in range(count)]
+
+
+def test_a_mirrored_topic_is_equal(mirror_bench: MirrorBench, unique_name: Callable[[str], str]) -> None:
+    """What MirrorMaker copied, aborted transactions left out, is proven equal over every partition."""
+    feed = unique_name("orders")
+    mirror_bench.create(feed)
+    mirror_bench.produce(feed, values(500))
+    mirror_bench.produce(feed, [b"never"] * 50, abort=True)
+    mirror_bench.produce(feed, [os.urandom(900_000), *values(500, b"more")])
+    part = mirror_bench.mirror(f"mirror-{feed}", render_dedicated(mirror_bench.flow(feed)))
+    try:
+        assert len(mirror_bench.copies(feed, 1001)) == 1001
+    finally:
+        part.finish()
+    verdict = Auditor(mirror_bench, feed).once()
+    assert verdict.equal
+    assert verdict.matched == 1001
+
+
+@pytest.mark.parametrize(
+    "change,kinds",
+    [
+        (lambda copies: copies[:10] + copies[11:], {Kind.MISSING: 1}),
+        (lambda copies: [*copies[:10], copies[3], *copies[10:]], {Kind.REPEATED: 1}),
+        (lambda copies: [*copies[:10], b"altered", *copies[11:]], {Kind.MISSING: 1, Kind.FOREIGN: 1}),
+        (lambda copies: copies[:80], {Kind.MISSING: 20}),
+    ],
+    ids=["dropped", "repeated", "altered", "behind"],
+)
+def test_what_is_wrong_is_told(
+    mirror_bench: MirrorBench,
+    unique_name: Callable[[str], str],
+    change: Callable[[list[bytes]], list[bytes]],
+    kinds: dict[Kind, int],
+) -> None:
+    """A copy with one record dropped, repeated or altered, or that stays behind, is told so, with red health."""
+    topic = unique_name("orders")
+    for region in ("eu", "us"):
+        create_topics(mirror_bench.bootstrap(region), {topic: 1})
+    mirror_bench.produce(topic, values(100))
+    mirror_bench.produce(topic, change(values(100)), region="us")
+    auditor = Auditor(mirror_bench, topic)
+    verdict = auditor.once()
+    assert {kind: verdict.count(kind) for kind in Kind if verdict.count(kind)} == kinds
+    assert not verdict.equal
+    assert not auditor.healthy
+
+
+def test_it_goes_on_where_it_was_and_notices_what_happened_meanwhile(
+    mirror_bench: MirrorBench, unique_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A second run compares only what is new; trimmed offsets and a topic made anew are told."""
+    topic = unique_name("orders")
+    for region in ("eu", "us"):
+        create_topics(mirror_bench.bootstrap(region), {topic: 1})
+        mirror_bench.produce(topic, values(100), region=region)
+    state = tmp_path / "audit.json"
+    assert Auditor(mirror_bench, topic, state_file=state).once().matched == 100
+    for region in ("eu", "us"):
+        mirror_bench.produce(topic, values(50, b"later"), region=region)
+    again = Auditor(mirror_bench, topic, state_file=state).once()
+    assert (again.matched, again.equal) == (50, True)
+
+    for region in ("eu", "us"):
+        mirror_bench.produce(topic, values(60, b"trimmed"), region=region)
+    admin = AdminClient({"bootstrap.servers": mirror_bench.bootstrap("eu")})
+    for answer in admin.delete_records([TopicPartition(topic, 0, 190)]).values():
+        answer.result(20)
+    trimmed = Auditor(mirror_bench, topic, state_file=state).once()
+    assert trimmed.count(Kind.TRIMMED) > 0
+    assert trimmed.count(Kind.MISSING) == trimmed.count(Kind.FOREIGN) == 0
+
+    for answer in admin.delete_topics([topic], operation_timeout=20).values():
+        answer.result(20)
+    deadline = time.monotonic() + 20
+    while topic in mirror_bench.topics("eu"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    create_topics(mirror_bench.bootstrap("eu"), {topic: 1})
+    mirror_bench.produce(topic, values(10, b"anew"))
+    anew = Auditor(mirror_bench, topic, state_file=state).once()
+    assert anew.count(Kind.RECREATED) == 1
+
+
+def test_a_copy_that_stands_still_is_red_and_green_again_when_it_moves(
+    mirror_bench: MirrorBench, unique_name: Callable[[str], str]
+) -> None:
+    """A source that goes on while the copy does not is a stall within the bound; health recovers with the copy."""
+    topic = unique_name("orders")
+    for region in ("eu", "us"):
+        create_topics(mirror_bench.bootstrap(region), {topic: 1})
+        mirror_bench.produce(topic, values(10), region=region)
+    auditor = Auditor(mirror_bench, topic, stall_after_ms=1_000)
+    try:
+        auditor.audit.start()
+        auditor.until(lambda verdict: verdict.matched == 10)
+        assert auditor.healthy
+        mirror_bench.produce(topic, values(5, b"waits"))
+        auditor.until(lambda verdict: verdict.count(Kind.STALLED) > 0)
+        assert not auditor.healthy
+        mirror_bench.produce(topic, values(5, b"waits"), region="us")
+        auditor.until(lambda verdict: verdict.matched == 15)
+        assert auditor.healthy
+    finally:
+        auditor.close()
+
+
+def test_the_command_says_where_a_copy_differs(
+    mirror_bench: MirrorBench, unique_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """`feed mirror audit --once` compares the topic and its control topic, names the place, and exits 1."""
+    feed = unique_name("orders")
+    mirror_bench.create(feed)
+    for topic in (feed, f"{feed}.control"):
+        mirror_bench.produce(topic, values(50))
+        mirror_bench.produce(topic, values(50), region="us")
+    regions = {
+        region: {"kafka": {"bootstrap_servers": mirror_bench.bootstrap(region)}, "aws": {"region": region}}
+        for region in ("eu", "us")
+    }
+    document = {
+        "feed": feed,
+        "table": {"name": "orders", "region": "eu", "key": ["orderId"], "image_schema": "order"},
+        "regions": regions,
+        "mirrors": [{"target": "us"}],
+    }
+    file = tmp_path / "feed.yaml"
+    file.write_text(yaml.safe_dump(document))
+    options = ["audit", "-c", str(file), "--once", "--settle-s", "2", "--json"]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 0, done.output
+    assert sum(one["matched"] for one in json.loads(done.stdout)[0]["partitions"]) == 100
+    mirror_bench.produce(f"{feed}.control", [b"only here"])
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 1
+    assert {"missing": 1} in [one["differences"] for one in json.loads(done.stdout)[0]["partitions"]]
