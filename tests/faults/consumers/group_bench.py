@@ -143,8 +143,15 @@ class GroupBench:
         asked = ConsumerGroupTopicPartitions(
             self.group, [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
         )
-        (answer,) = self.admin.list_consumer_group_offsets([asked]).values()
-        return {found.partition: found.offset for found in answer.result(30).topic_partitions}
+
+        def read() -> Any:
+            (answer,) = self.admin.list_consumer_group_offsets([asked]).values()
+            try:
+                return answer.result(30)
+            except KafkaException:
+                return None  # the coordinator is loading
+
+        return {found.partition: found.offset for found in until(read, "the coordinator").topic_partitions}
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""

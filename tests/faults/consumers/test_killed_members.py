@@ -128,3 +128,27 @@ def test_the_table_is_down(kafka_broker: Any, dynamodb_on_disk: Any, local_site:
         assert "outage ends" in log
     finally:
         bench.close()
+
+
+def test_the_cluster_is_killed_and_comes_back(
+    kafka_broker: Any, dynamodb_local: Any, local_site: Any, tmp_path: Path
+) -> None:
+    """The broker is killed under load and comes back: members live through it and go on, nothing missing or twice."""
+    bench = GroupBench(kafka_broker.bootstrap, dynamodb_local.endpoint, local_site, tmp_path)
+    try:
+        for name in ("one", "two"):
+            bench.member(name)
+        bench.feed(80)
+        bench.shared(2)
+        bench.advance()
+        kafka_broker.kill()
+        time.sleep(3)  # the outage itself
+        kafka_broker.restart()
+        bench.advance()
+        bench.end_feed()
+        bench.drained()
+        bench.check_picks()
+        assert bench.dead_letters() == []
+        assert all(program.pid is not None for program in bench.members.values()), "a member gave up"
+    finally:
+        bench.close()
