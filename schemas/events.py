@@ -11,6 +11,7 @@ from schemas.compose import image_name, key_fields
 from schemas.errors import ConfigError, PoisonError
 from schemas.images import attribute_converter
 from schemas.scalars import Kept
+from schemas.unions import union_namer
 from schemas.version import Version
 
 
@@ -31,6 +32,7 @@ def change_shape(image: Mapping[str, Any]) -> ChangeShape:
     """
     write_key, read_key = _key_converters(image)
     name = image_name(image)
+    named = union_namer(image) or dict
 
     def to_record(change: Change) -> dict[str, Any]:
         source = change.source
@@ -53,8 +55,8 @@ def change_shape(image: Mapping[str, Any]) -> ChangeShape:
             "occurredAt": change.occurred_at_ms,
             "capturedAt": change.captured_at_ms,
             # with its name fastavro need not try the union's branches on the whole image
-            "after": None if after is None else (name, after),
-            "before": None if before is None else (name, before),
+            "after": None if after is None else (name, named(after)),
+            "before": None if before is None else (name, named(before)),
         }
 
     return ChangeShape(to_record, lambda record: _change(record, read_key))

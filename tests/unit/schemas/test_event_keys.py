@@ -105,6 +105,11 @@ def test_another_table_needs_only_another_avsc(
         {"name": "raw", "type": ["null", {"type": "fixed", "name": "Raw", "size": 2}], "default": None},
         {"name": "by", "type": {"type": "map", "values": DECIMAL}, "default": {}},
         {"name": "tags", "type": ["null", {"type": "array", "items": "string"}], "default": None},
+        {
+            "name": "list",
+            "type": ["null", {"type": "array", "items": {"type": "map", "values": DECIMAL}}],
+            "default": None,
+        },
         {"name": "other", "type": ["null", "Raw"], "default": None},
         {
             "name": "where",
@@ -120,6 +125,7 @@ def test_another_table_needs_only_another_avsc(
         "by": {"M": {"x": {"N": "1.5"}, "y": {"N": "2.50"}}},
         "tags": {"L": [{"S": "a"}]},
         "other": {"B": "AP8="},
+        "list": {"L": [{"M": {"x": {"N": "1.5"}}}, {"M": {}}]},
         "where": {"M": {"lat": {"N": "52.520008"}, "lon": {"N": "13.404954"}}},
     }
     change = replace(change_of(), key=key, after=codec.image_from_dynamodb(item), before=None)
