@@ -11,6 +11,7 @@ from the owner, who sends it after the entry, and gives up when the owner is gon
 from __future__ import annotations
 
 import contextlib
+import select
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from schemas.errors import FatalError
 _CHILD = Path(__file__).with_name("guardian_child.py")
 # the part takes the place of the shell, so its process id is known before it runs
 _GATE = 'read -r go && exec "$@" </dev/null'
+READY_WITHIN_S = 20
 CLOSE_WITHIN_S = 20
 
 
@@ -34,8 +36,23 @@ class Guardian:
         self._child = subprocess.Popen(  # noqa: S603 - our own file, by this interpreter
             [sys.executable, "-I", "-S", str(_CHILD)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             start_new_session=True,
+        )
+        self._await_ready()
+
+    def _await_ready(self) -> None:
+        said = self._child.stdout
+        assert said is not None  # noqa: S101 - opened above, for mypy
+        with said:
+            readable, _, _ = select.select([said], [], [], READY_WITHIN_S)
+            if readable and said.read(1) == b".":
+                return
+        self._child.kill()
+        self._child.wait()
+        raise FatalError(
+            f"The guardian process that ends local parts did not start within {READY_WITHIN_S} s.",
+            hint=f"Try it by hand: {sys.executable} -I -S {_CHILD} </dev/null",
         )
 
     @property

@@ -6,7 +6,6 @@ of its own, so that no signal to the parent's terminal or process group reaches 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -15,7 +14,8 @@ import sys
 import time
 
 LOOK_EVERY_S = 1.0
-KILL_WITHIN_S = 10.0
+KILL_ROUNDS = 4  # a zombie that its parent has not collected looks alive for ever
+DELETE_WITHIN_S = 10.0
 
 
 def _apply(line: str, groups: set[int], folders: set[str]) -> None:
@@ -39,11 +39,21 @@ def _signal(group: int) -> bool:
     return True
 
 
+def _delete(folder: str) -> None:
+    """Delete the folder, again while something that is just ending writes to it."""
+    until = time.monotonic() + DELETE_WITHIN_S
+    while os.path.lexists(folder) and time.monotonic() < until:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.02)
+
+
 def main() -> None:
     """Read orders from standard input until it ends, or until the parent is another one; then clean up."""
     for harmless in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(harmless, signal.SIG_IGN)
     parent, pending = os.getppid(), b""
+    os.write(1, b".")  # at work
+    os.close(1)
     groups: set[int] = set()
     folders: set[str] = set()
     # A forked child of the parent may hold the pipe's other end open after the parent is gone: look at the parent too.
@@ -60,12 +70,12 @@ def main() -> None:
         elif orphaned:
             break
         orphaned = os.getppid() != parent
-    until = time.monotonic() + KILL_WITHIN_S
-    while time.monotonic() < until and any([_signal(group) for group in groups]):  # noqa: C419 - all, not until the first
+    for _ in range(KILL_ROUNDS):  # a second time for what a group was forking at that moment
+        if not any([_signal(group) for group in groups]):  # noqa: C419 - all, not until the first
+            break
         time.sleep(0.05)
     for folder in folders:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
+        _delete(folder)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,12 @@ def is_running(pid: int) -> bool:
     return bool(asked.stdout.strip()) and not asked.stdout.strip().startswith("Z")
 
 
+def group_is_alive(group: int) -> bool:
+    asked = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in asked.stdout.splitlines()]
+    return any(int(pgid) == group and not stat.startswith("Z") for pgid, stat in rows)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     guardian = Guardian()
@@ -150,8 +156,7 @@ def test_kill_9_of_the_owner_ends_everything(tmp_path: Path, forks: bool) -> Non
         owner.kill()
         owner.wait()
         assert wait_until(lambda: not any(is_running(pid) for pid in (guardian, *parts)))
-        groups = subprocess.run(["ps", "-eo", "pgid="], capture_output=True, text=True, check=True).stdout.split()
-        assert not {str(pid) for pid in parts} & set(groups), "no child of a part is left"
+        assert wait_until(lambda: not any(group_is_alive(pid) for pid in parts)), "no child of a part is left"
         assert not (tmp_path / "gone").exists()
     finally:
         owner.stdout.close()
@@ -166,6 +171,18 @@ def test_a_part_whose_owner_died_before_its_entry_never_runs(tmp_path: Path) -> 
     gate.communicate(b"", timeout=10)
     assert gate.returncode != 0
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_guardian_stays_at_its_post(site: Site, number: signal.Signals) -> None:
+    """A signal that ends other processes does not end it: it still ends the part when its owner closes the pipe."""
+    part = shell(site, "exec sleep 60")
+    part.start()
+    pid = part.pid
+    assert pid is not None
+    os.kill(site.guardian.pid, number)
+    site.guardian.close()
+    assert wait_until(lambda: not is_running(pid))
 
 
 def test_a_dead_guardian_is_noticed(site: Site) -> None:
