@@ -16,7 +16,6 @@ def judge(
     environment: Environment,
     *,
     owners: Mapping[int, SlotOwner],
-    assigned_ms: Mapping[int, int],
     discovery: Discovery,
     started_ms: int,
 ) -> None:
@@ -25,7 +24,7 @@ def judge(
     slow = [
         number
         for number, owner in owners.items()
-        if owner.state is not OwnerState.RUNNING and now - assigned_ms.get(number, now) > red_ms
+        if owner.stalled_since_ms is not None and now - owner.stalled_since_ms > red_ms
     ]
     telemetry.health.set("slots", ok=not slow, reason=f"assigned but not running: {sorted(slow)}" if slow else "")
     stuck: list[str] = []

@@ -12,6 +12,9 @@ from producers.stream.ports import Log, SlotLog, SlotLostError
 from producers.stream.slot import Slot
 from schemas.errors import FatalError, FeedError, RetryableError
 
+STEADY_AFTER_MS = 60_000
+"""A slot that ran so long without being lost is steady: the next loss is a first one."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,9 @@ class SlotOwner:
         self.state = OwnerState.TAKING
         self.failure: FatalError | None = None
         self.running_since_ms: int | None = None
+        self.stalled_since_ms: int | None = environment.clock.steady_ms()
+        """Since when the slot has not been at work, by the steady clock; a slot that is lost again and again counts
+        from its first loss."""
         self.slot: Slot | None = None
         self.wakeup = threading.Event()
         """Set by whatever gives the slot something to do."""
@@ -72,7 +78,10 @@ class SlotOwner:
             self._leave(abort=False)
             return self._back_off()
         now = self._env.clock.steady_ms()
-        if self._losses and self.running_since_ms is not None and now - self.running_since_ms > 60_000:
+        steady = self.running_since_ms is not None and now - self.running_since_ms >= STEADY_AFTER_MS
+        if steady or slot.has_committed or not self._losses:
+            self.stalled_since_ms = None
+        if steady:
             self._losses = 0
         return wait
 
@@ -113,6 +122,8 @@ class SlotOwner:
         if self.state is not OwnerState.STOPPED:
             self.state = OwnerState.TAKING
         self.running_since_ms = None
+        if self.stalled_since_ms is None:
+            self.stalled_since_ms = self._env.clock.steady_ms()
         if self.slot is not None:
             self.slot.stop()
             self.slot = None

@@ -66,6 +66,11 @@ class Slot:
         """The feed's baseline: slot 0 knows it first."""
         return self._baseline if self.number == 0 else self._env.view.baseline
 
+    @property
+    def has_committed(self) -> bool:
+        """Whether anything was committed since the take-over."""
+        return self._committed_ms > 0
+
     def deliver(self, answer: Answer) -> None:
         """Drop an answer in; from any thread."""
         self._answers.append(answer)
@@ -89,7 +94,8 @@ class Slot:
         # reads go on beside the publishing of what came before
         wait = self._request()
         if not self._unpublished():
-            self.unpublished_since_ms = None
+            if not self._aborts:
+                self.unpublished_since_ms = None
             return wait
         if self.unpublished_since_ms is None:
             self.unpublished_since_ms = now

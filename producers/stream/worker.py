@@ -66,7 +66,6 @@ class Worker:
         self._owners: dict[int, SlotOwner] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._assigned: frozenset[int] = frozenset()
-        self._assigned_ms: dict[int, int] = {}
         self._failure: FatalError | None = None
         self._started_ms = self._clock.steady_ms()
 
@@ -128,7 +127,6 @@ class Worker:
                     self._telemetry,
                     environment,
                     owners=self._owners,
-                    assigned_ms=self._assigned_ms,
                     discovery=discovery,
                     started_ms=self._started_ms,
                 )
@@ -142,13 +140,11 @@ class Worker:
                 owner.wakeup.set()
             if not self._threads[number].is_alive():
                 del self._owners[number], self._threads[number]
-                self._assigned_ms.pop(number, None)
         for number in self._assigned - self._owners.keys():
             if self._failure is not None:
                 return
             owner = SlotOwner(number, environment, log, self._is_assigned)
             self._owners[number] = owner
-            self._assigned_ms[number] = self._clock.steady_ms()
             self._threads[number] = self._start(f"slot-{number}", lambda owner=owner: _drive(owner), None)  # type: ignore[misc]  # a default argument binds the owner
 
     def _is_assigned(self, number: int) -> bool:
