@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from botocore.exceptions import (
 from connectors.aws import aws_error_code, aws_error_of
 from schemas.errors import FeedError, PoisonError, RetryableError
 
+_FIFO_ID = re.compile(r"[!-~]{1,128}")
 _NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
 _REFUSED_CODES = frozenset(
     {
@@ -69,6 +72,14 @@ class Messenger(Protocol):
             FatalError: the provider refuses us.
         """
         ...
+
+
+def fifo_id(text: str) -> str:
+    """A group or dedupe id as FIFO queues and topics take it: the text itself where it fits, else its SHA-256.
+
+    Source: SQS, "SendMessage" (up to 128 characters: letters, digits and ASCII punctuation).
+    """
+    return text if _FIFO_ID.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
 
 
 def send_error_of(error: ClientError | BotoCoreError, doing: str) -> FeedError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connectors.messaging.messages import Message, send_error_of
+from connectors.messaging.messages import Message, fifo_id, send_error_of
 
 MAX_SUBJECT_CHARS = 100
 """SNS's limit for a subject."""
@@ -23,7 +23,10 @@ class SnsMessenger:
     def send(self, message: Message) -> str:
         """Publish the text; recipient and facts travel as attributes."""
         facts = {"recipient": message.recipient, **message.attributes}
-        order = {"MessageGroupId": message.group_id, "MessageDeduplicationId": message.dedupe_id} if self._fifo else {}
+        order = {
+            "MessageGroupId": fifo_id(message.group_id),
+            "MessageDeduplicationId": fifo_id(message.dedupe_id),
+        }
         try:
             answer = self._client.publish(
                 TopicArn=self._topic_arn,
@@ -32,7 +35,7 @@ class SnsMessenger:
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value} for name, value in facts.items() if value
                 },
-                **order,
+                **(order if self._fifo else {}),
             )
         except (ClientError, BotoCoreError) as error:
             raise send_error_of(error, "publishing to SNS") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connectors.messaging.messages import Message, send_error_of
+from connectors.messaging.messages import Message, fifo_id, send_error_of
 from schemas.errors import ConfigError
 
 
@@ -29,8 +29,8 @@ class SqsMessenger:
             answer = self._client.send_message(
                 QueueUrl=self._queue_url,
                 MessageBody=message.text,
-                MessageGroupId=message.group_id,
-                MessageDeduplicationId=message.dedupe_id,
+                MessageGroupId=fifo_id(message.group_id),
+                MessageDeduplicationId=fifo_id(message.dedupe_id),
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value} for name, value in facts.items() if value
                 },

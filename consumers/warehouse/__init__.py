@@ -5,7 +5,21 @@ change of an order was acted on can be read from its pick.
 """
 
 from consumers.warehouse.picks import KEY, Pick, PickStatus, pick_of, update_of
-from consumers.warehouse.settings import WarehouseSettings
-from consumers.warehouse.sink import WarehouseSink
+from consumers.warehouse.replica import Replica, Standing, compare
+from consumers.warehouse.settings import LookUpSettings, WarehouseSettings
+from consumers.warehouse.sink import WarehouseSink, hand_over_of
 
-__all__ = ["KEY", "Pick", "PickStatus", "WarehouseSettings", "WarehouseSink", "pick_of", "update_of"]
+__all__ = [
+    "KEY",
+    "LookUpSettings",
+    "Pick",
+    "PickStatus",
+    "Replica",
+    "Standing",
+    "WarehouseSettings",
+    "WarehouseSink",
+    "compare",
+    "hand_over_of",
+    "pick_of",
+    "update_of",
+]

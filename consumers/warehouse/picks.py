@@ -18,6 +18,7 @@ attribute       type  meaning
 ``firstNumber`` N     number (revision) of the first of them
 ``lastNumber``  N     number of the last: ``changes = lastNumber - firstNumber + 1`` exactly when none was missed
 ``seen``        L     with ``keep_history``: ``<number>:<status>`` of each change, ``<number>:deleted`` for a delete
+``details``     M     with ``look_up``: the attributes of the order that the replica had
 ==============  ====  =================================================================================================
 """
 
@@ -81,7 +82,7 @@ def pick_of(change: Change, settings: WarehouseSettings) -> Pick:
     return Pick(key_text(change.key), pick, status, deleted, number, change.op is Op.CREATE)
 
 
-def update_of(pick: Pick, change: Change, *, now_ms: int, keep_history: int) -> Update:
+def update_of(pick: Pick, change: Change, *, now_ms: int, keep_history: int, details: Item | None = None) -> Update:
     """The one conditional write for a pick; no read is needed before it."""
     now = {"N": str(now_ms)}
     values: dict[str, Any] = {
@@ -109,6 +110,9 @@ def update_of(pick: Pick, change: Change, *, now_ms: int, keep_history: int) -> 
             if pick.begins
             else ["startedAt = if_not_exists(startedAt, :now)", "startedBy = if_not_exists(startedBy, :event)"]
         )
+    if details:
+        values[":details"] = {"M": dict(details)}
+        assignments.append("details = :details")
     assignments += _counting(pick, values, keep_history)
     # a create begins to count anew: SET and ADD of one attribute exclude each other
     add = "" if pick.begins else " ADD changes :one"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter
 
-from connectors.dynamodb import EffectTable
-from consumers.warehouse.picks import key_of, pick_of, update_of
+from connectors.aws import AwsClients
+from connectors.dynamodb import EffectTable, Refused
+from connectors.messaging import Message, Messenger, open_messenger
+from consumers.warehouse.picks import Pick, key_of, pick_of, update_of
+from consumers.warehouse.replica import Replica
 from consumers.warehouse.settings import WarehouseSettings
 from schemas.change import Change
 
@@ -28,19 +33,78 @@ class WarehouseSink:
         *,
         registry: CollectorRegistry,
         now_ms: Callable[[], int],
+        replica: Replica | None = None,
+        queue: Messenger | None = None,
     ) -> None:
         self._table = table
         self._settings = settings
         self._now_ms = now_ms
+        self._replica = replica
+        self._queue = queue
         acted = Counter(
             "feed_warehouse_changes_total", "changes acted on, or seen before", ["outcome"], registry=registry
         )
         self._acted = acted.labels("acted")
         self._seen = acted.labels("seen")
 
+    @classmethod
+    def open(
+        cls, settings: WarehouseSettings, aws: AwsClients, *, registry: CollectorRegistry, now_ms: Callable[[], int]
+    ) -> WarehouseSink:
+        """The sink that settings describe, on the AWS services of its region."""
+        dynamodb = aws.client("dynamodb")
+        replica = None
+        if settings.look_up is not None:
+            replica = Replica(
+                EffectTable(dynamodb, settings.look_up.table),
+                settings.look_up,
+                registry=registry,
+                monotonic=time.monotonic,
+                sleep=time.sleep,
+            )
+        queue = None if settings.hand_over is None else open_messenger(settings.hand_over, aws)
+        table = EffectTable(dynamodb, settings.table)
+        return cls(table, settings, registry=registry, now_ms=now_ms, replica=replica, queue=queue)
+
     def handle(self, change: Change) -> None:
         """Start, update, cancel or close the order's pick."""
         pick = pick_of(change, self._settings)
-        update = update_of(pick, change, now_ms=self._now_ms(), keep_history=self._settings.keep_history)
-        refused = self._table.update_if(key_of(pick), update)
+        update = update_of(
+            pick,
+            change,
+            now_ms=self._now_ms(),
+            keep_history=self._settings.keep_history,
+            details=None if self._replica is None else self._replica.details(change),
+        )
+        refused = self._table.update_if(key_of(pick), update, return_old=self._queue is not None)
+        if self._queue is not None and (refused is None or _is_repeat(refused, change)):
+            # after the write: an older change is never handed over; a crash in between shows as a repeat
+            self._queue.send(hand_over_of(pick, change))
         (self._acted if refused is None else self._seen).inc()
+
+
+def hand_over_of(pick: Pick, change: Change) -> Message:
+    """The message about a pick: in order for its order, dropped by the queue when it comes again."""
+    facts = {
+        "orderId": pick.order_id,
+        "pickStatus": pick.status.value,
+        "orderStatus": pick.order_status,
+        "deleted": pick.deleted,
+        "version": change.version.to_text(),
+        "eventId": change.source.event_id,
+    }
+    return Message(
+        recipient="",
+        subject="pick",
+        text=json.dumps(facts, ensure_ascii=False),
+        html=None,
+        dedupe_id=change.source.event_id,
+        group_id=pick.order_id,
+        attributes={"eventId": change.source.event_id, "pickStatus": pick.status.value},
+    )
+
+
+def _is_repeat(refused: Refused, change: Change) -> bool:
+    """True when the very same change stands in the pick: it may not have been handed over yet."""
+    stored = (refused.item or {}).get("version", {}).get("S")
+    return bool(stored == change.version.to_text())

@@ -44,8 +44,7 @@ def sink_of(
     registry, clock_ms = process.telemetry.registry, process.clock_ms
     match section:
         case WarehouseConsumer(sink=settings):
-            table = EffectTable(aws.client("dynamodb"), settings.table)
-            return WarehouseSink(table, settings, registry=registry, now_ms=clock_ms)
+            return WarehouseSink.open(settings, aws, registry=registry, now_ms=clock_ms)
         case NotificationConsumer(sink=settings):
             return NotificationSink(
                 topic,

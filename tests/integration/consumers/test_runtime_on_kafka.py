@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
 
 from connectors.kafka import KafkaClients, KafkaSettings
 from consumers.runtime import KafkaBroker, RuntimeSettings
@@ -56,7 +56,10 @@ class KafkaRig:
     def committed(self, partition: int = 0) -> int | None:
         asked = ConsumerGroupTopicPartitions(self.group, [TopicPartition(self.topic, partition)])
         (answer,) = self._admin.list_consumer_group_offsets([asked]).values()
-        offset: int = answer.result(WAIT_S).topic_partitions[0].offset
+        try:
+            offset: int = answer.result(WAIT_S).topic_partitions[0].offset
+        except KafkaException:
+            return None  # the coordinator is loading
         return None if offset < 0 else offset
 
     def commit(self, partition: int, offset: int) -> None:
