@@ -101,7 +101,8 @@ def test_who_does_not_stop_is_killed_with_its_children(site: Site) -> None:
 
 def test_pause_freezes_and_resume_goes_on(site: Site) -> None:
     """A paused part prints nothing more, and goes on after resume; it can be stopped while paused."""
-    part = shell(site, "while :; do echo tick; sleep 0.02; done")
+    ticks = "import time\nwhile True: print('tick', flush=True); time.sleep(0.02)"
+    part = Program("ticks", site, argv=[sys.executable, "-c", ticks])
     part.start()
     assert wait_until(lambda: b"tick" in part.printed())
     part.pause()
