@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from mirrormaker.doctor.rule import Rule
-from mirrormaker.doctor.rules import clients, copying, exactly_once, groups, lines, security, strimzi, versions, worker
+from mirrormaker.doctor.rules import (
+    clients,
+    copying,
+    exactly_once,
+    groups,
+    lines,
+    security,
+    strimzi,
+    topic_configs,
+    versions,
+    worker,
+)
 
 ALL: tuple[Rule, ...] = tuple(
     sorted(
@@ -12,6 +23,7 @@ ALL: tuple[Rule, ...] = tuple(
             *exactly_once.RULES,
             *worker.RULES,
             *copying.RULES,
+            *topic_configs.RULES,
             *groups.RULES,
             *clients.RULES,
             *security.RULES,
