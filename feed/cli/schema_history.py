@@ -50,6 +50,19 @@ def schema_at(revision: str, file: Path) -> NamedSchema | str:
     return NamedSchema(revision, wire_schema(_json(text, revision, file), _json(envelope, revision, file)))
 
 
+def changed_releases(revision: str, folder: Path) -> tuple[str, ...]:
+    """A sentence for each released schema of ``revision`` that is not the same any more: they are frozen for good."""
+    listed = _try_git(folder, "ls-tree", "--name-only", revision, "./") or ""
+    sentences = []
+    for name in (line for line in listed.splitlines() if line.endswith(".avsc")):
+        now = (folder / name).read_text(encoding="utf-8") if (folder / name).exists() else None
+        if now is None:
+            sentences.append(f"the released schema {name} was removed; consumers need it to read old records")
+        elif now != _try_git(folder, "show", f"{revision}:./{name}"):
+            sentences.append(f"the released schema {name} was changed; a release is frozen, make a new one")
+    return tuple(sentences)
+
+
 def _json(text: str | None, revision: str, file: Path) -> Any:
     if text is None:
         return None

@@ -13,7 +13,7 @@ from connectors.aws import AwsClients
 from connectors.registry import Registry, RegistrySettings, image_schema, open_registry
 from feed.cli.errors import EXIT_FAILED
 from feed.cli.options import ConfigOption, load
-from feed.cli.schema_history import BUNDLED_FOLDER, image_file, schema_at
+from feed.cli.schema_history import BUNDLED_FOLDER, changed_releases, image_file, schema_at
 from feed.config import FeedConfig, config_file
 from schemas import bundled
 from schemas.codec import ChangeCodec
@@ -116,6 +116,10 @@ def check(
         if not reasons:
             typer.echo(f"{name}: compatible ({wanted}) with {', '.join(old.label for old in earlier)}")
         refused = refused or bool(reasons)
+    if against.startswith(GIT):
+        for sentence in changed_releases(against.removeprefix(GIT), BUNDLED_FOLDER / "released"):
+            typer.echo(sentence)
+            refused = True
     if refused:
         raise typer.Exit(EXIT_FAILED)
 

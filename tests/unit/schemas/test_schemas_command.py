@@ -92,6 +92,26 @@ def test_a_past_without_the_schema_is_said_and_passes(repository: Path, revision
     assert sentence in result.output
 
 
+def test_a_release_that_was_changed_or_removed_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody passes the gate by editing what it compares with: released files are frozen, also by git."""
+    monkeypatch.setattr(command, "BUNDLED_FOLDER", repository)
+    releases = repository / "released"
+    releases.mkdir()
+    for number in (1, 2, 3):
+        (releases / f"order.{number}.avsc").write_text(f'{{"number": {number}}}')
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-q", "-m", "three releases")
+    arguments = ("check", str(repository / "order.avsc"), "--against", "git:HEAD")
+    assert _feed(*arguments).exit_code == 0
+    (releases / "order.1.avsc").write_text("{}")
+    (releases / "order.2.avsc").unlink()
+    result = _feed(*arguments)
+    assert result.exit_code == 1
+    assert "order.1.avsc was changed" in result.output
+    assert "order.2.avsc was removed" in result.output
+    assert "order.3.avsc" not in result.output
+
+
 def test_a_revision_that_does_not_exist_does_not_pass(repository: Path) -> None:
     """A typing error in CI must not open the gate."""
     result = _feed("check", str(repository / "order.avsc"), "--against", "git:mian")
