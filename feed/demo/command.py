@@ -31,6 +31,8 @@ def run_demo(plan: DemoPlan, console: Console) -> Outcome:
             show.say(stall.to_line())
         for renderable in tables(outcome.verdict):
             console.print(renderable)
+        for reason in outcome.reasons():
+            console.print(f"DEMO FAILED: {reason}", style="bold red", markup=False, highlight=False)
         show.say("stopping everything")
     return outcome
 

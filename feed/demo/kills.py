@@ -52,7 +52,7 @@ class Stall:
 
 @dataclass(slots=True)
 class Killer:
-    """Kills one victim after another on a thread of its own."""
+    """Kills each victim at its time, on a thread of its own: one stall does not hold up the next kill."""
 
     victims: Sequence[Victim]
     seconds: float
@@ -61,30 +61,27 @@ class Killer:
     stalls: list[Stall] = field(default_factory=list)
     failures: list[FeedError] = field(default_factory=list)
     """A victim that did not come back."""
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin; the run begins now."""
-        self._thread = threading.Thread(target=self._run, args=(time.monotonic(),), name="killer", daemon=True)
-        self._thread.start()
+        began_s = time.monotonic()
+        for victim in self.victims:
+            thread = threading.Thread(target=self._run, args=(victim, began_s), name=f"kill-{victim.name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def finish(self) -> None:
-        """Wait for the stall that is being measured, and stop."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(2 * STALL_BOUND_S)
+        """Wait for the stalls that are still being measured."""
+        for thread in self._threads:
+            thread.join(2 * STALL_BOUND_S)
 
-    def _run(self, began_s: float) -> None:
-        for victim in self.victims:
-            wait_s = began_s + victim.at_share * self.seconds - time.monotonic()
-            if self._stop.wait(max(0.0, wait_s)):
-                return
-            try:
-                self._kill(victim, began_s)
-            except FeedError as error:
-                self.failures.append(error)
-                return
+    def _run(self, victim: Victim, began_s: float) -> None:
+        time.sleep(max(0.0, began_s + victim.at_share * self.seconds - time.monotonic()))
+        try:
+            self._kill(victim, began_s)
+        except FeedError as error:
+            self.failures.append(error)
 
     def _kill(self, victim: Victim, began_s: float) -> None:
         movements = Movements(victim.output)

@@ -14,7 +14,8 @@ from rich.text import Text
 from feed.demo.metrics import quantile
 from feed.demo.scrape import Reading
 
-COLUMNS: Final = ("changes", "lag records", "lag s", "p50 ms", "p99 ms", "errors", "dead letters")
+COLUMNS: Final = ("changes", "lag", "lag s", "p50 ms", "p99 ms", "errors", "dead")
+"""Changes seen; lag in records and in seconds; from write to here, half and 99 % of them; errors; dead letters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,12 @@ CONSUMERS: Mapping[str, dict[str, Any]] = {
             # of all statuses, those that a customer waits for: each message is three writes on the same two cores
             "templates": {
                 "shipped": {
-                    "subject": "Your order ${orderId} is on its way",
-                    "text": "Your order ${orderId} has left our warehouse.",
+                    "subject": "Your order $orderId is on its way",
+                    "text": "Your order $orderId has left our warehouse.",
                 },
                 "cancelled": {
-                    "subject": "Your order ${orderId} is cancelled",
-                    "text": "Your order ${orderId} was cancelled.",
+                    "subject": "Your order $orderId is cancelled",
+                    "text": "Your order $orderId was cancelled.",
                 },
             },
         },

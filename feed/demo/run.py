@@ -49,6 +49,18 @@ class Outcome:
         stalled = [stall.name for stall in self.stalls if stall.moved_after_s is None]
         return self.verdict.holds and not self.not_drained and not self.failures and not stalled
 
+    def reasons(self) -> list[str]:
+        """Why the demo failed, beside the verdict."""
+        return [
+            *(f"not drained in time: {sentence}" for sentence in self.not_drained),
+            *(f"did not come back: {sentence}" for sentence in self.failures),
+            *(
+                f"{stall.name} gave no output after it was killed"
+                for stall in self.stalls
+                if stall.moved_after_s is None
+            ),
+        ]
+
     def to_report(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
@@ -93,8 +105,6 @@ class Demo:
                 self._look_at_cpu()
                 watch.scraper.scrape()
                 self._show.last(watch.snapshot("at the end", self._progress))
-        for sentence in not_drained:
-            self._show.say(f"not drained within {self._plan.drain_bound_s:.0f} s: {sentence}")
         self._say_cpu()
         self._show.say(f"verifying against {self.ledger}")
         verdict = verify(self._estate.config, self.ledger, self._show.say)
@@ -150,12 +160,12 @@ class Demo:
 
     def _victims(self, watch: Watch) -> tuple[Victim, ...]:
         """The producer, the first mirror, the warehouse: as far as they take part."""
-        victims = [self._victim(PRODUCER, 0.25, lambda: watch.probes[HOME].records)]
+        victims = [self._victim(PRODUCER, 0.2, lambda: watch.probes[HOME].records)]
         others = [region for region in self._plan.regions if region != HOME]
         if others:
-            victims.append(self._victim(f"mirror-{others[0]}", 0.5, lambda: watch.probes[others[0]].records))
+            victims.append(self._victim(f"mirror-{others[0]}", 0.4, lambda: watch.probes[others[0]].records))
         if "warehouse" in self._plan.consumers:
-            victims.append(self._victim("warehouse", 0.75, RecordCount(self._estate.ports["warehouse"])))
+            victims.append(self._victim("warehouse", 0.6, RecordCount(self._estate.ports["warehouse"])))
         return tuple(victims)
 
     def _victim(self, name: str, at_share: float, output: Callable[[], int]) -> Victim:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from feed.demo.live import Row, Snapshot, consumer_row, producer_row, render
 from feed.demo.metrics import parse
-from feed.demo.plan import CONSUMER_REGIONS, HOME, DemoPlan
+from feed.demo.plan import AWS_REGIONS, CONSUMER_REGIONS, HOME, DemoPlan
 from feed.demo.running import Running
 from feed.demo.scrape import Reading, fetch
 from schemas.errors import FatalError
@@ -101,18 +101,19 @@ def status(description: Mapping[str, Any]) -> tuple[list[RenderableType], bool]:
             red.append(f"{name} is not healthy: curl {url.removesuffix('metrics')}healthz")
     dead = [name for name, part in description["parts"].items() if not _lives(part["pid"])]
     red += [f"{name} does not run; its log is {description['parts'][name]['log']}" for name in dead]
-    table = render(Snapshot("the feed is up", "", rows))
+    rows.sort(key=lambda row: list(AWS_REGIONS).index(row.region))
+    table = render(Snapshot("the feed is up", f"logs: {description['log_dir']}", rows))
     return [table, *(Text(line, style="red") for line in red)], not red
 
 
 def parts_table(description: Mapping[str, Any]) -> Table:
     """Every part with its process."""
     table = Table(title="parts", title_justify="left")
-    for column in ("part", "pid", "address", "log"):
+    for column in ("part", "pid", "address"):
         table.add_column(column, overflow="fold")
     for name, part in description["parts"].items():
         address = ", ".join(part["addresses"].values())
-        table.add_row(name, str(part["pid"] or "-"), address, part["log"])
+        table.add_row(name, str(part["pid"] or "-"), address)
     return table
 
 
