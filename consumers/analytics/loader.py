@@ -175,9 +175,10 @@ class Loader:
         """Make the next load of all rows that wait; False when there are none."""
         parts: list[Part] = []
         for partition, assigned in self._assigned.items():
+            nbytes = assigned.rows.nbytes
             rows = from_offset(assigned.rows.take(), assigned.loaded)
             if rows.num_rows:
-                parts.append(Part(partition, assigned.loaded, assigned.taken, rows))
+                parts.append(Part(partition, assigned.loaded, assigned.taken, rows, nbytes))
         self._gathering_since_ms = None
         if parts:
             self._under_way = _UnderWay(Load(tuple(parts), gathered_ms=now_ms))

@@ -23,6 +23,8 @@ class Part:
     end: int
     """The ledger's next offset after it: one above the last row."""
     rows: pa.Table
+    nbytes: int
+    """Memory that the rows take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Load:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return sum(part.rows.nbytes for part in self.parts)
+        return sum(part.nbytes for part in self.parts)
 
     def again(self) -> Load:
         """The next try."""

@@ -38,6 +38,9 @@ class _Sending:
     """A run on its way."""
 
     records: pa.Table
+    first: int
+    nbytes: int
+    """Of ``records``; Arrow counts them anew at each question, which is not cheap."""
     upload: Upload[int]
     seen_failures: int = 0
 
@@ -52,11 +55,11 @@ class _Minute:
 
     @property
     def nbytes(self) -> int:
-        return self.waiting.nbytes + (self.sending.records.nbytes if self.sending else 0)
+        return self.waiting.nbytes + (self.sending.nbytes if self.sending else 0)
 
     @property
     def lowest(self) -> int:
-        return int(self.sending.records.column("offset")[0].as_py()) if self.sending else self.waiting.first
+        return self.sending.first if self.sending else self.waiting.first
 
 
 class ArchiveWriter:
@@ -177,9 +180,10 @@ class ArchiveWriter:
         minute = self._minutes[number]
         if minute.sending is not None or not minute.waiting:
             return
-        records = minute.waiting.table()
-        minute.waiting = RecordColumns()
-        minute.sending = _Sending(records, Upload(self._executor, partial(self._runs.store, number, records)))
+        waiting, minute.waiting = minute.waiting, RecordColumns()
+        records = waiting.table()
+        upload = Upload(self._executor, partial(self._runs.store, number, records))
+        minute.sending = _Sending(records, waiting.first, waiting.nbytes, upload)
         self._settle(number, wait=False)
 
     def _settle(self, number: int, *, wait: bool) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter
 
 from connectors.s3 import ObjectStore
@@ -96,13 +95,13 @@ class AuditWriter:
         self._open = RecordColumns()
         self._opened_at_ms = 0
         self._upload: Upload[Link] | None = None
-        self._uploading: pa.Table | None = None
+        self._uploading: RecordColumns | None = None
         self._seen_failures = 0
 
     @property
     def nbytes(self) -> int:
         """Memory held, about."""
-        return self._open.nbytes + (self._uploading.nbytes if self._uploading is not None else 0)
+        return self._open.nbytes + (self._uploading.nbytes if self._uploading else 0)
 
     def add(self, records: Sequence[Record]) -> None:
         """Take records; what the chain holds already is skipped.
@@ -138,7 +137,7 @@ class AuditWriter:
     def durable(self) -> int:
         """The first offset that is not yet in the chain."""
         if self._uploading is not None:
-            return int(self._uploading.column("offset")[0].as_py())
+            return self._uploading.first
         return self._open.first if self._open else self._next
 
     def close(self) -> None:
@@ -149,8 +148,7 @@ class AuditWriter:
         if not self._open:
             return
         records, head, until = self._open.table(), self._head, self._sink.retain_until()
-        self._open = RecordColumns()
-        self._uploading = records
+        self._uploading, self._open = self._open, RecordColumns()
         self._upload = Upload(self._sink.executor, lambda: self._chain.extend(head, records, until))
         self._settle(wait=False)
 
@@ -165,7 +163,7 @@ class AuditWriter:
             return
         (self._head,) = done
         self._sink.metrics.segments.inc()
-        self._sink.metrics.records.inc(self._uploading.num_rows if self._uploading is not None else 0)
+        self._sink.metrics.records.inc(len(self._uploading or ()))
         self._upload = self._uploading = None
         self._seen_failures = 0
         if self._open and self._head.last >= self._open.first:  # a former owner's segment reached further than ours
