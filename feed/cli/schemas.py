@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,11 @@ from typing import Annotated
 import typer
 
 from connectors.aws import AwsClients
-from connectors.registry import Registry, RegistrySettings, image_schema, open_registry
+from connectors.registry import KnownSchemas, Registry, RegistrySettings, image_schema, open_registry
 from feed.cli.errors import EXIT_FAILED
 from feed.cli.options import ConfigOption, load
 from feed.cli.schema_history import BUNDLED_FOLDER, changed_releases, image_file, schema_at
+from feed.cli.schema_values import as_json, length_prefixed
 from feed.config import FeedConfig, config_file
 from schemas import bundled
 from schemas.codec import ChangeCodec
@@ -73,8 +75,7 @@ def show(
 ) -> None:
     """Print a schema as JSON, for a registry, a code generator or a person."""
     feed = _feed(config)
-    known = _images(schema, feed)
-    name = next((one for one in known if "key" in image_schema(one)), known[0])
+    name = _image(schema, feed)
     if version is None:
         image = image_schema(name)
         _print(wire_schema(image) if part is Part.CHANGE else image)
@@ -84,6 +85,15 @@ def show(
     if found is None:
         raise ConfigError(f"{subject} has no version {version}", hint="`feed schemas list` shows what there is")
     _print(found.schema)
+
+
+@app.command(epilog="Example: kcat -C -e -b BROKERS -t orders -f '%R%s' | feed schemas decode")
+def decode(schema: ImageArgument = None, config: ConfigOption = None) -> None:
+    """Read values from a pipe, each behind its length as kcat's %R%s writes them, and print an event a line as JSON."""
+    feed = _feed(config)
+    codec = ChangeCodec.for_image(image_schema(_image(schema, feed)), writers=KnownSchemas(_registry(feed)))
+    for value in length_prefixed(sys.stdin.buffer):
+        typer.echo(as_json(codec, value))
 
 
 @app.command(epilog="Example: feed schemas check --against git:HEAD~1")
@@ -206,6 +216,12 @@ def _images(schema: str | None, feed: FeedConfig | None) -> tuple[str, ...]:
     if schema is not None:
         return (schema,)
     return bundled.contracts() if feed is None else (feed.table.image_schema,)
+
+
+def _image(schema: str | None, feed: FeedConfig | None) -> str:
+    """The one schema that a command is about: an image's, where several are known."""
+    known = _images(schema, feed)
+    return next((name for name in known if "key" in image_schema(name)), known[0])
 
 
 def _subject(name: str, feed: FeedConfig | None) -> str:

@@ -74,7 +74,9 @@ def test_items_of_a_real_stream_survive_and_can_be_written_back(dynamodb_table: 
             {
                 "text": {"S": pick.choice(["", "ü \u2028 𝄞", '"\\'])},
                 "raw": {"B": pick.randbytes(pick.randrange(1, 40))},
-                "flags": {"M": {"yes": {"BOOL": True}, "no": {"BOOL": False}, "none": {"NULL": True}, "empty": {"L": []}}},
+                "flags": {
+                    "M": {"yes": {"BOOL": True}, "no": {"BOOL": False}, "none": {"NULL": True}, "empty": {"L": []}}
+                },
                 "tags": {"SS": ["b", "a"]},
                 "sizes": {"NS": ["1.50", "2", "1e2"]},
                 "blobs": {"BS": [b"\x00", b"\xff"]},

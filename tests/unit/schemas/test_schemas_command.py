@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from feed.cli import schemas as command
 from schemas import bundled
+from schemas.change import Change
+from schemas.codec import ChangeCodec
 from schemas.compose import change_schema
 from schemas.errors import ConfigError, FatalError
 
@@ -173,3 +176,17 @@ def test_what_is_in_use_and_registered_is_listed() -> None:
 def test_the_package_registers_nothing_by_itself() -> None:
     """`register` without a registry explains that a release does it."""
     assert isinstance(_feed("register").exception, ConfigError)
+
+
+def test_values_from_a_pipe_are_printed_as_json(codec: ChangeCodec, change_of: Callable[..., Change]) -> None:
+    """What kcat writes with %R%s comes out as an event a line; poison is told in its place, a tombstone passed over."""
+    value = codec.encode(change_of())
+    piped = b"".join(len(part).to_bytes(4, "big") + part for part in (value, b"junk", value))
+    result = CliRunner().invoke(command.app, ["decode"], input=b"\xff\xff\xff\xff" + piped)
+    assert result.exit_code == 0, result.output
+    first, poison, again = (json.loads(line) for line in result.output.splitlines())
+    assert first == again
+    assert (first["op"], first["after"]["total"], first["key"]) == ("u", "39.90", {"orderId": "o-1"})
+    assert "no known framing" in poison["poison"]
+    for wrong in (piped[:-1], b"\x00\x00", b"text that is no length"):
+        assert isinstance(CliRunner().invoke(command.app, ["decode"], input=wrong).exception, ConfigError)
