@@ -50,10 +50,20 @@ class Consumer:
         self._flow = flow
         self._settings = settings
         self._metrics = metrics
-        self._telemetry = telemetry
         self._now_ms = now_ms
         self._random = random
         self._stop = stop
+        self._members = Membership(
+            topic,
+            group,
+            broker=broker,
+            flow=flow,
+            settings=settings,
+            metrics=metrics,
+            now_ms=now_ms,
+            random=random,
+        )
+        self._watch = Watch(group, settings, metrics=metrics, telemetry=telemetry)
         self._limits = Limits(
             records=settings.max_held_records,
             payload_bytes=settings.max_held_bytes,
@@ -70,21 +80,12 @@ class Consumer:
             FatalError: going on would break a promise; nothing more was committed.
         """
         identity = self._identify()
-        self._watch = Watch(self._group, self._settings, metrics=self._metrics, telemetry=self._telemetry)
-        self._members = Membership(
-            identity,
-            self._group,
-            broker=self._broker,
-            flow=self._flow,
-            settings=self._settings,
-            metrics=self._metrics,
-            now_ms=self._now_ms,
-            random=self._random,
-        )
+        if identity is None:
+            return
         _log.info("consumer starts group=%s topic=%s topic_id=%s", self._group, self._topic, identity.topic_id)
         try:
             with self._watch:
-                self._members.join()
+                self._members.join(identity)
                 while not self._stop.is_set():
                     self._turn()
                 self._members.leave()
@@ -101,11 +102,12 @@ class Consumer:
             self._broker.close()
         _log.info("consumer stopped group=%s", self._group)
 
-    def _identify(self) -> TopicIdentity:
+    def _identify(self) -> TopicIdentity | None:
+        """Who the topic is; None when we are asked to stop before the cluster answers."""
         deadline = time.monotonic() + self._settings.startup_budget_ms / 1000
         backoff = Backoff(self._settings.retry_base_ms, 2_000)
         attempt = 0
-        while True:
+        while not self._stop.is_set():
             attempt += 1
             try:
                 return self._broker.identify(self._topic, max(1.0, deadline - time.monotonic()))
@@ -117,6 +119,7 @@ class Consumer:
                         hint=error.hint,
                     ) from error
             self._stop.wait(backoff.delay_ms(attempt, self._random) / 1000)
+        return None
 
     def _turn(self) -> None:
         """Once around: assignments, records, work that is due, bounds, commits, samples."""

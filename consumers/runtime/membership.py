@@ -40,11 +40,12 @@ class Membership:
     """The client of a group and the state of its assignment."""
 
     client: GroupClient
-    """Set by :meth:`join`."""
+    """The member; there is one from :meth:`join` on."""
+    _identity: TopicIdentity
 
     def __init__(
         self,
-        identity: TopicIdentity,
+        topic: str,
         group: str,
         *,
         broker: Broker,
@@ -54,7 +55,7 @@ class Membership:
         now_ms: Callable[[], int],
         random: Callable[[], float],
     ) -> None:
-        self._identity = identity
+        self.topic = topic
         self._group = group
         self._broker = broker
         self._flow = flow
@@ -74,22 +75,16 @@ class Membership:
         """Partitions that are fetched, with the group's committed offset as far as it is known."""
 
     @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self._identity.topic
-
-    @property
     def ready(self) -> bool:
         """True once the group has spoken and everything it gave us is fetched."""
         return self._joined and not self._opening
 
-    def join(self) -> None:
+    def join(self, identity: TopicIdentity) -> None:
         """Become a member; assignments come with the polls that follow."""
+        self._identity = identity
         self.client = self._broker.join(self._group, self._on_commit)
         self._open_client = True
-        self.client.subscribe(
-            [self._identity.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self.client.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def leave(self) -> None:
         """Settle, commit, leave the group."""
@@ -209,7 +204,7 @@ class Membership:
     # -- parts --------------------------------------------------------------------------------------------------
 
     def _open(self, number: int, committed: int | None, bound_s: float) -> None:
-        topic = self._identity.topic
+        topic = self.topic
         name = f"{topic}[{number}]"
         span = self.client.get_watermark_offsets(TopicPartition(topic, number), timeout=bound_s)
         if span is None:
@@ -247,7 +242,7 @@ class Membership:
         for number in numbers:
             offset, committed = self._flow.committable(number), self.assigned[number]
             if committed is None or offset > committed:
-                offsets.append(TopicPartition(self._identity.topic, number, offset))
+                offsets.append(TopicPartition(self.topic, number, offset))
         return offsets
 
     def _commit_now(self, offsets: list[TopicPartition]) -> None:
@@ -294,4 +289,4 @@ class Membership:
             raise self._posted.pop(0)
 
     def _at(self, numbers: Collection[int]) -> list[TopicPartition]:
-        return [TopicPartition(self._identity.topic, number) for number in numbers]
+        return [TopicPartition(self.topic, number) for number in numbers]

@@ -155,19 +155,16 @@ class GroupBench:
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""
+        until(lambda: self.shares() == members, f"{members} members that share the partitions", WITHIN_S)
 
-        def shares() -> list[int]:
-            try:
-                described = self.admin.describe_consumer_groups([self.group])[self.group].result(30)
-            except KafkaException:
-                return []  # the coordinator is loading, or there is no group yet
-            return [len(member.assignment.topic_partitions) for member in described.members]
-
-        until(
-            lambda: sum(shares()) == PARTITIONS and len([s for s in shares() if s]) == members,
-            f"{members} members that share the partitions",
-            WITHIN_S,
-        )
+    def shares(self) -> int:
+        """How many members share the partitions; 0 while some partition has none."""
+        try:
+            described = self.admin.describe_consumer_groups([self.group])[self.group].result(30)
+        except KafkaException:
+            return 0  # the coordinator is loading, or there is no group yet
+        shares = [len(member.assignment.topic_partitions) for member in described.members]
+        return len([share for share in shares if share]) if sum(shares) == PARTITIONS else 0
 
     def ends(self) -> dict[int, int]:
         counts = dict.fromkeys(range(PARTITIONS), 0)
