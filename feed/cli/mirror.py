@@ -170,6 +170,28 @@ def audit(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: feed mirror status --region us")
+def status(
+    *,
+    config: ConfigOption = None,
+    region: Annotated[str | None, typer.Option(help="Only the mirror to this region; else every one.")] = None,
+    form: Annotated[
+        Form, typer.Option(help="How MirrorMaker is run, which decides its topics' names.")
+    ] = Form.DEDICATED,
+    stall_s: Annotated[float, typer.Option(help="So long a record may wait for its copy.")] = 60.0,
+    json_output: AsJson = False,
+) -> None:
+    """Show each flow's tasks and how far each partition was copied, from the topics that MirrorMaker itself keeps.
+
+    Exit code 1: a task is not running, or a record waits for too long.
+    """
+    from feed.cli import mirror_status  # noqa: PLC0415 - of no use to the doctor
+
+    faults = mirror_status.show(load(config), region, form, stall_after_ms=round(stall_s * 1000), as_json=json_output)
+    if faults:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: feed mirror rules --markdown")
 def rules(
     *,

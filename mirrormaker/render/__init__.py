@@ -1,7 +1,7 @@
 """Topology → complete configuration files, in each form that people deploy. Pure: values in, text out."""
 
 from mirrormaker.render.dedicated import render_dedicated
-from mirrormaker.render.forms import GUARANTEES, Delivery, Deployment, Form, Guarantee, Rendered, render
+from mirrormaker.render.forms import GUARANTEES, Delivery, Deployment, Form, Guarantee, Rendered, names_of, render
 from mirrormaker.render.strimzi import StrimziDeployment
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Guarantee",
     "Rendered",
     "StrimziDeployment",
+    "names_of",
     "render",
     "render_dedicated",
 ]
