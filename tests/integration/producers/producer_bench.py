@@ -107,8 +107,8 @@ class Bench:
         create_topics(bootstrap, {f"{feed}.positions": 8}, settings={"cleanup.policy": "compact"})
         self._workers: list[Program] = []
 
-    def worker(self, name: str, **settings: Any) -> Program:
-        """A worker process, started; it is ended with the bench."""
+    def worker(self, name: str, *, hit: dict[str, Any] | None = None, **settings: Any) -> Program:
+        """A worker process, started; it is ended with the bench. ``hit`` makes it die or freeze at a named point."""
         port = free_port()
         config = {
             "feed": self.feed,
@@ -118,6 +118,8 @@ class Bench:
             "port": port,
             "settings": {"discovery_interval_ms": 2_000, "session_timeout_ms": 6_000} | settings,
         }
+        if hit is not None:
+            config["hit"] = hit
         file = self.tmp / f"{self.feed}-{name}.json"
         file.write_text(json.dumps(config))
         program = Program(
