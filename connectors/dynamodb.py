@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,10 +10,12 @@ from typing import Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.aws import aws_error_code, aws_error_of
-from schemas.errors import ConfigError, FeedError, PoisonError
+from schemas.errors import ConfigError, FeedError, PoisonError, RetryableError
 
 Item = Mapping[str, Any]
 """An item, or a part of one, as DynamoDB JSON."""
+
+_log = logging.getLogger(__name__)
 
 _REFUSED = "ConditionalCheckFailedException"
 _NEVER = frozenset({"ValidationException", "ItemCollectionSizeLimitExceededException"})
@@ -86,9 +89,10 @@ class EffectTable:
     def check(self, key_attribute: str) -> None:
         """One call that shows the table is there and has the key that the sink writes.
 
+        No answer is no fault of the configuration: the first write will be tried until there is one.
+
         Raises:
             ConfigError: it is not there, or its key is another one.
-            RetryableError: DynamoDB does not answer.
         """
         try:
             described = self._client.describe_table(TableName=self.name)["Table"]
@@ -97,15 +101,23 @@ class EffectTable:
                 raise ConfigError(
                     f"table {self.name} does not exist", hint="create it with the key that docs/sinks.md names"
                 ) from error
-            raise self._error_of(error) from error
+            self._go_on(error)
+            return
         except BotoCoreError as error:
-            raise self._error_of(error) from error
+            self._go_on(error)
+            return
         keys = [part["AttributeName"] for part in described["KeySchema"]]
         if keys != [key_attribute]:
             raise ConfigError(
                 f"table {self.name} has the key {', '.join(keys)}; this sink needs {key_attribute}",
                 hint="name another table, or create this one anew",
             )
+
+    def _go_on(self, error: ClientError | BotoCoreError) -> None:
+        judged = self._error_of(error)
+        if not isinstance(judged, RetryableError):
+            raise judged from error
+        _log.warning("table not checked table=%s error=%s", self.name, error)
 
     def _error_of(self, error: ClientError | BotoCoreError) -> FeedError:
         if aws_error_code(error) in _NEVER:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter
 
+from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable
-from connectors.messaging import MaybeSentError, Messenger
-from consumers.notification.claims import Row, State, Verdict, claim, judge, key_of, move
+from connectors.messaging import MaybeSentError, Messenger, open_messenger
+from consumers.notification.claims import KEY, Row, State, Verdict, claim, judge, key_of, move
 from consumers.notification.rate import SendRate
 from consumers.notification.settings import NotificationSettings
 from consumers.notification.templates import Notification, notification_of
@@ -54,6 +56,33 @@ class NotificationSink:
         """Sent, and not marked yet: at most one for each key that is in flight or parked."""
         self._outcomes = Counter(
             "feed_notifications_total", "what became of notifications", ["status", "outcome"], registry=registry
+        )
+
+    @classmethod
+    def open(
+        cls,
+        live_topic: str,
+        settings: NotificationSettings,
+        aws: AwsClients,
+        *,
+        registry: CollectorRegistry,
+        now_ms: Callable[[], int],
+    ) -> NotificationSink:
+        """The sink that settings describe, on the AWS services of its region.
+
+        Raises:
+            ConfigError: its table is not there, or has another key.
+        """
+        table = EffectTable(aws.client("dynamodb"), settings.table)
+        table.check(KEY)
+        return cls(
+            live_topic,
+            table,
+            open_messenger(settings.messenger, aws),
+            settings,
+            rate=SendRate(settings.rate_per_s, monotonic=time.monotonic, sleep=time.sleep),
+            registry=registry,
+            now_ms=now_ms,
         )
 
     def passes_over(self, record: Record) -> str | None:

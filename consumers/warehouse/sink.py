@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable, Refused
 from connectors.messaging import Message, Messenger, open_messenger
-from consumers.warehouse.picks import Pick, key_of, pick_of, update_of
+from consumers.warehouse.picks import KEY, Pick, key_of, pick_of, update_of
 from consumers.warehouse.replica import Replica
 from consumers.warehouse.settings import WarehouseSettings
 from schemas.change import Change
@@ -51,7 +51,11 @@ class WarehouseSink:
     def open(
         cls, settings: WarehouseSettings, aws: AwsClients, *, registry: CollectorRegistry, now_ms: Callable[[], int]
     ) -> WarehouseSink:
-        """The sink that settings describe, on the AWS services of its region."""
+        """The sink that settings describe, on the AWS services of its region.
+
+        Raises:
+            ConfigError: its table is not there, or has another key.
+        """
         dynamodb = aws.client("dynamodb")
         replica = None
         if settings.look_up is not None:
@@ -64,6 +68,7 @@ class WarehouseSink:
             )
         queue = None if settings.hand_over is None else open_messenger(settings.hand_over, aws)
         table = EffectTable(dynamodb, settings.table)
+        table.check(KEY)
         return cls(table, settings, registry=registry, now_ms=now_ms, replica=replica, queue=queue)
 
     def handle(self, change: Change) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 from connectors.aws import AwsClients
-from connectors.dynamodb import EffectTable
-from connectors.messaging import open_messenger
 from connectors.redshift import Redshift
 from connectors.registry import image_schema
 from connectors.s3 import ObjectStore
 from consumers.analytics import AnalyticsSink
 from consumers.archive import ArchiveSink
 from consumers.audit import AuditSink
-from consumers.notification import NotificationSink, SendRate
+from consumers.notification import NotificationSink
 from consumers.runtime import BatchSink, RecordSink
 from consumers.warehouse import WarehouseSink
 from feed.config.consumers import (
@@ -46,15 +42,7 @@ def sink_of(
         case WarehouseConsumer(sink=settings):
             return WarehouseSink.open(settings, aws, registry=registry, now_ms=clock_ms)
         case NotificationConsumer(sink=settings):
-            return NotificationSink(
-                topic,
-                EffectTable(aws.client("dynamodb"), settings.table),
-                open_messenger(settings.messenger, aws),
-                settings,
-                rate=SendRate(settings.rate_per_s, monotonic=time.monotonic, sleep=time.sleep),
-                registry=registry,
-                now_ms=clock_ms,
-            )
+            return NotificationSink.open(topic, settings, aws, registry=registry, now_ms=clock_ms)
         case AuditConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
             return AuditSink(store, settings, registry=registry, now_ms=clock_ms)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable, create_effect_table
 from consumers.warehouse import KEY, WarehouseSettings, WarehouseSink
+from feed.local.ports import free_port
 from feed.testing import aws_settings, unique_name
 from schemas.change import Change, Op
 from schemas.errors import ConfigError, FatalError, PoisonError
@@ -162,3 +163,12 @@ def test_a_missing_table_is_told(client: Any) -> None:
     create_effect_table(client, other, "another")
     with pytest.raises(ConfigError, match="has the key another; this sink needs orderId"):
         EffectTable(client, other).check(KEY)
+
+
+def test_opening_checks_the_table_unless_it_does_not_answer(dynamodb_local) -> None:
+    """A missing table is one clear sentence at the start; a service that is away is no fault of the configuration."""
+    here = AwsClients(aws_settings(dynamodb_local.endpoint))
+    with pytest.raises(ConfigError, match="table nowhere does not exist"):
+        WarehouseSink.open(WarehouseSettings(table="nowhere"), here, registry=CollectorRegistry(), now_ms=lambda: 1)
+    away = AwsClients(aws_settings(f"http://127.0.0.1:{free_port()}"))
+    assert WarehouseSink.open(WarehouseSettings(), away, registry=CollectorRegistry(), now_ms=lambda: 1)
