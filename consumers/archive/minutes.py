@@ -77,6 +77,14 @@ def partition_folder_of(prefix: str, partition: Partition) -> str:
     return f"{prefix}/{where}/partition={partition.number:05d}/"
 
 
+def partition_of(prefix: str, folder: str) -> Partition | None:
+    """The partition that lives in ``folder``, None when it is not such a folder. Inverse of the above."""
+    parts = folder.removeprefix(f"{prefix}/").rstrip("/").split("/")
+    if len(parts) != 4 or not re.fullmatch(r"partition=\d{5}", parts[3]):
+        return None
+    return Partition(parts[1], parts[2], parts[0], int(parts[3].removeprefix("partition=")))
+
+
 def name_of(prefix: str, partition: Partition, minute: int, first: int) -> str:
     """The name of the run of ``minute`` (minutes since the epoch) that begins at offset ``first``."""
     return f"{folder_of(prefix, partition, minute // 60)}{minute % 60:02d}-{first:020d}.parquet"

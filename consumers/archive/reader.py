@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from connectors.s3 import ObjectStore
-from consumers.archive.minutes import MINUTE_MS, Run, event_ms, name_of, partition_folder_of, run_of
+from consumers.archive.minutes import MINUTE_MS, Run, event_ms, name_of, partition_folder_of, partition_of, run_of
 from consumers.columns import StoredRecord, read_records
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
 
 
 def partitions_in(store: ObjectStore, prefix: str, *, topic: str = "") -> list[Partition]:
-    """Every partition that has objects under ``prefix`` (of one topic, if given), in order."""
-    root = f"{prefix}/{topic}/" if topic else f"{prefix}/"
-    found = {run.at for entry in store.list(root) if (run := run_of(prefix, entry.key)) is not None}
+    """Every partition that has objects under ``prefix`` (of one topic, if given), in order. Lists folders only."""
+    folders = [f"{prefix}/{topic}/"] if topic else list(store.folders(f"{prefix}/"))
+    for _level in ("cluster", "topic id", "partition"):
+        folders = [below for folder in folders for below in store.folders(folder)]
+    found = [partition for folder in folders if (partition := partition_of(prefix, folder)) is not None]
     return sorted(found, key=lambda at: (at.topic, at.cluster_id, at.topic_id, at.number))
 
 

@@ -21,13 +21,12 @@ def partition_of(folder: str, prefix: str) -> Partition | None:
 
 
 def partitions_in(store: ObjectStore, prefix: str, *, topic: str = "") -> list[Partition]:
-    """Every partition that has a chain under ``prefix`` (of one topic, if given), in order."""
-    root = f"{prefix}/{topic}/" if topic else f"{prefix}/"
-    folders = {entry.key.rpartition("/")[0] for entry in store.list(root)}
+    """Every partition that has a chain under ``prefix`` (of one topic, if given), in order. Lists folders only."""
+    folders = [f"{prefix}/{topic}/"] if topic else list(store.folders(f"{prefix}/"))
+    for _level in ("cluster", "topic id", "partition"):
+        folders = [below for folder in folders for below in store.folders(folder)]
     found = [partition for folder in folders if (partition := partition_of(folder, prefix)) is not None]
-    return sorted(
-        found, key=lambda partition: (partition.topic, partition.cluster_id, partition.topic_id, partition.number)
-    )
+    return sorted(found, key=lambda at: (at.topic, at.cluster_id, at.topic_id, at.number))
 
 
 def read_chain(

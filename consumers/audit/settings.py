@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from schemas.settings import Settings
@@ -24,5 +26,15 @@ class AuditSettings(Settings):
     retention_days: int = Field(default=7 * 365, ge=1)
     """How long Object Lock keeps every segment from its writing on, in COMPLIANCE mode: nobody can shorten it, the
     account's root included."""
+    digest_interval_ms: int = Field(default=300_000, ge=1_000)
+    """How often the heads of all chains are signed and numbered, also when nothing happens."""
+    signing_key_file: Path | None = None
+    """PEM file with the EC private key (P-256) that signs digests; for regions without KMS. It is made when absent."""
+    signing_kms_key: str | None = None
+    """Id or ARN of the asymmetric KMS key (ECC_NIST_P256) that signs digests; this or `signing_key_file`; without
+    either there are no digests."""
+    anchor_table: str | None = None
+    """DynamoDB table, best of another account, in which the last digest is noted; partition key `log`. Without it a cut
+    tail of the log is not seen."""
     parallel_uploads: int = Field(default=8, ge=1, le=64)
     """Segments of different partitions that are uploaded at once."""

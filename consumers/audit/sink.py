@@ -9,7 +9,11 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry, Counter
 
 from connectors.s3 import ObjectStore
+from connectors.signing import Signer
+from consumers.audit.anchors import Anchor
 from consumers.audit.chain import ChainStore
+from consumers.audit.digest_keeper import DigestKeeper
+from consumers.audit.digest_log import DigestLog
 from consumers.audit.segments import Link
 from consumers.audit.settings import AuditSettings
 from consumers.columns import RecordColumns
@@ -40,6 +44,8 @@ class AuditSink:
         registry: where the metrics go.
         now_ms: the clock.
         executor: runs the uploads; by default threads, ``settings.parallel_uploads`` of them.
+        signer: signs the digests; None: there are none.
+        anchor: where the last digest is noted outside the bucket.
     """
 
     name = "audit"
@@ -52,12 +58,16 @@ class AuditSink:
         registry: CollectorRegistry,
         now_ms: Callable[[], int],
         executor: Executor | None = None,
+        signer: Signer | None = None,
+        anchor: Anchor | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
         self.metrics = AuditMetrics(registry)
         self.now_ms = now_ms
         self.executor = executor or ThreadPoolExecutor(settings.parallel_uploads, thread_name_prefix="audit-upload")
+        self._signer = signer
+        self._anchor = anchor
         self._writers: list[AuditWriter] = []
 
     def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
@@ -66,9 +76,25 @@ class AuditSink:
         head = chain.find_head(committed)
         # the commit may lie above the head by the markers of transactions, which no segment holds
         start = max(head.last + 1, committed) if head else committed
-        writer = AuditWriter(self, chain, head, start)
+        writer = AuditWriter(self, chain, head, start, self._keeper_of(partition))
         self._writers.append(writer)
         return start, writer
+
+    def _keeper_of(self, partition: Partition) -> DigestKeeper | None:
+        """The owner of partition 0 keeps the digests of all."""
+        if self._signer is None or partition.number != 0:
+            return None
+        settings = self.settings
+        digests = DigestLog(
+            store=self.store,
+            prefix=settings.prefix,
+            partition=partition,
+            signer=self._signer,
+            anchor=self._anchor,
+            retention_days=settings.retention_days,
+            now_ms=self.now_ms,
+        )
+        return DigestKeeper(digests, self.executor, settings.digest_interval_ms)
 
     def relieve(self) -> None:
         """Close the largest open segment while all together hold more than they may."""
@@ -87,8 +113,11 @@ class AuditSink:
 class AuditWriter:
     """One partition's chain during one assignment: one open segment, at most one on its way."""
 
-    def __init__(self, sink: AuditSink, chain: ChainStore, head: Link | None, start: int) -> None:
+    def __init__(
+        self, sink: AuditSink, chain: ChainStore, head: Link | None, start: int, keeper: DigestKeeper | None
+    ) -> None:
         self._sink = sink
+        self._keeper = keeper
         self._chain = chain
         self._head = head
         self._next = start
@@ -122,6 +151,8 @@ class AuditWriter:
 
     def tick(self, now_ms: int) -> None:
         """Close the open segment when its time or size has come, and see what became of the one on its way."""
+        if self._keeper is not None:
+            self._keeper.tick(now_ms)
         self._settle(wait=False)
         settings = self._sink.settings
         due = now_ms - self._opened_at_ms >= settings.segment_ms or self._open.nbytes >= settings.segment_bytes

@@ -57,6 +57,8 @@ class ChainReport:
     size: int = 0
     head: Link | None = None
     """The last genuine segment."""
+    hashes: dict[int, str] = field(default_factory=dict)
+    """First offset → SHA-256 of every segment, as found."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -144,6 +146,7 @@ class _Walk:
         if table.num_rows != facts.count:
             report.found(Status.INVALID, name, f"holds {table.num_rows} records, says {facts.count}")
         report.records += table.num_rows
+        report.hashes[link.first] = link.sha256
         self._ledger.mark(table)
         report.head, self._before, self._unreadable, self._expected = link, stored, "", link.number + 1
 

@@ -91,6 +91,11 @@ class MemoryStore(ObjectStore):
             if key.startswith(prefix) and key > start_after:
                 yield self.objects[key][-1].head
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        self.calls.append(("folders", prefix))
+        rests = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
+        yield from {f"{prefix}{rest.partition('/')[0]}/" for rest in rests if "/" in rest}
+
     def versions(self, prefix: str) -> Iterator[Version]:
         for key, versions in self.objects.items():
             if key.startswith(prefix):
