@@ -25,12 +25,14 @@ class Value:
         key: the key, or path, as it stands in the file.
         line: its line, from 1.
         path: the file.
+        raw: of properties: the lines as they stand in the file.
     """
 
     text: str
     key: str
     line: int
     path: str
+    raw: str = ""
 
 
 Settings = dict[str, Value]

@@ -38,7 +38,7 @@ def _properties(text: str, path: str) -> Document:
     try:
         for element in javaproperties.parse(text):
             if isinstance(element, javaproperties.KeyValue):
-                values.append(Value(element.value, element.key, line, path))
+                values.append(Value(element.value, element.key, line, path, element.source))
             line += len(element.source.splitlines())
     except javaproperties.InvalidUEscapeError as error:
         raise ConfigError(

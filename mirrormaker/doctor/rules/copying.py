@@ -81,10 +81,18 @@ def _unbalanced(pattern: str) -> bool:
     return any(plain.count(left) != plain.count(right) for left, right in ("()", "[]", "{}"))
 
 
+def _takes_internal(pattern: str) -> bool:
+    """A pattern, not a plain name, that matches some topic which ends in ``.internal``."""
+    plain = re.match(r"(?:[\w-]|\\\.)*", pattern)
+    begin = (plain[0] if plain else "").replace("\\.", ".")
+    is_pattern = plain is None or len(plain[0]) < len(pattern)
+    return is_pattern and any(matches(pattern, f"{begin}{rest}") for rest in (".internal", "x.internal"))
+
+
 def _internal_now_copied(setup: Setup) -> Iterator[Hit]:
     for herder in setup.copying:
         connector = herder.connectors[Part.SOURCE]
-        wide = [part for part in patterns(connector, "topics", ".*") if matches(part, "some-topic.internal")]
+        wide = [part for part in patterns(connector, "topics", ".*") if _takes_internal(part)]
         if wide and "topics.exclude" not in connector and (setup.version.major, setup.version.minor) >= (4, 0):
             found = hit(herder, Part.SOURCE, "topics.exclude", connector.get("topics"), "")
             yield Hit(found.at, "topics.exclude", r"topics.exclude = mm2.*\.internal, .*\.replica, __.*, .*\.internal")

@@ -15,6 +15,10 @@ from mirrormaker.doctor.setup import Setup, role_of
 
 _PROPERTIES = (Kind.DEDICATED, Kind.WORKER)
 _INLINE = re.compile(r"\s+(#|//|!\s)")
+_PATTERNS = ("topics", "groups", "topics.exclude", "groups.exclude", "config.properties.exclude")
+_LOST = re.compile(r"\\[^\\:=#! tnrfu\r\n]")
+"""A backslash that Java's properties drop, since nothing that it could escape follows."""
+
 _LOSES = ("exactly.once.source.support", "consumer.isolation.level")
 _STALLS = (
     "offset.flush.interval.ms",
@@ -31,6 +35,14 @@ def _inline_comment(setup: Setup) -> Iterator[Hit]:
             found = _INLINE.search(value.text)
             if found and not value.key.endswith(("sasl.jaas.config", "password")):
                 yield Hit(value, fix=f"{value.key} = {value.text[: found.start()].rstrip()}")
+
+
+def _lost_backslash(setup: Setup) -> Iterator[Hit]:
+    for document in setup.of_kind(*_PROPERTIES):
+        for value in document.values:
+            if value.key.endswith(_PATTERNS) and _LOST.search(value.raw.replace("\\\\", "")):
+                raw = re.sub(r"\\\r?\n\s*", "", value.raw.partition("=")[2]).strip()
+                yield Hit(value, fix=f"{value.key} = {_LOST.sub(lambda found: chr(92) + found[0], raw)}")
 
 
 def _ignored(setup: Setup) -> Iterator[Hit]:
@@ -157,6 +169,17 @@ RULES = (
         "Keep one.",
         "java.util.Properties; Connect's JSON",
         _twice,
+    ),
+    Rule(
+        "MM49",
+        "a backslash that vanished",
+        Severity.SURPRISE,
+        "In properties a backslash escapes the next character and is dropped: MirrorMaker reads `{value}`, so a class "
+        "such as "
+        "\\d is the letter d, and an escaped dot matches any character.",
+        "Double it.",
+        "java.util.Properties",
+        _lost_backslash,
     ),
     Rule(
         "MM48",

@@ -10,7 +10,7 @@ from pathlib import Path
 from zlib import crc32
 
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from feed.local import Broker, LocalSettings, Site
 from feed.local.jars import COPY_GOAL, Jars, kafka_jars
@@ -48,7 +48,7 @@ class JavaMain(JavaPart):
     def log(self) -> bytes:
         return self.log_path.read_bytes() if self.log_path and self.log_path.exists() else b""
 
-    def wait_for(self, text: bytes, within_s: float = 60.0) -> None:
+    def wait_for(self, text: bytes, within_s: float = 120.0) -> None:
         """Returns when the log has a text.
 
         Raises:
@@ -149,6 +149,30 @@ class MirrorBench:
             ]
         consumer.close()
         return values
+
+    def headers(self, region: str, topic: str) -> list[tuple[str, bytes]]:
+        """Headers of the first committed record of any partition."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap(region),
+                "group.id": f"{topic}-headers-{time.monotonic_ns()}",
+                "auto.offset.reset": "earliest",
+            }
+        )
+        consumer.subscribe([topic])
+        deadline = time.monotonic() + 30
+        message = None
+        while message is None and time.monotonic() < deadline:
+            message = consumer.poll(0.5)
+        consumer.close()
+        assert message is not None
+        return [(name, bytes(value)) for name, value in message.headers()]
+
+    def topic_setting(self, region: str, topic: str, key: str) -> str:
+        """A topic's effective setting."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap(region)})
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        return str(admin.describe_configs([resource])[resource].result(20)[key].value)
 
     def topics(self, region: str) -> set[str]:
         return set(AdminClient({"bootstrap.servers": self.bootstrap(region)}).list_topics(timeout=10).topics)

@@ -221,6 +221,7 @@ CASES = [
     Case("MM28", connectors(checkpoint={}), connectors(checkpoint={}), {"version": V37, "managed": "msk-connect"}),
     Case("MM29", mm2(topics=".*"), mm2(topics=".*", topics__exclude=r".*\.internal")),
     Case("MM29", mm2(topics=".*"), mm2(topics=".*"), {}, {"version": V39}),
+    Case("MM29", mm2(topics=r"shop\\.or.*"), mm2(topics=r"shop\\.orders, shop\\.x\\.internal")),
     Case("MM30", mm2("topics.blacklist = x"), mm2("topics.exclude = x")),
     Case("MM30", mm2("use.incremental.alter.configs = required"), mm2("topics.blacklist = x"), {}, {"version": V39}),
     Case("MM31", mm2(**SYNCED), mm2(**SYNCED, config__properties__exclude=r"message\.timestamp\..*")),
@@ -252,6 +253,7 @@ CASES = [
     Case("MM45", strimzi("scheduled.rebalance.max.delay.ms: 0", "group.id: mine"), strimzi()),
     Case("MM46", strimzi("connectCluster: us", "connectCluster: eu", OLD_STRIMZI), strimzi(text=OLD_STRIMZI)),
     Case("MM47", mm2("tasks.max = 8")),
+    Case("MM49", mm2(topics=r"orders-\d+"), mm2(topics=r"orders-\\d+, returns-[0-9]+")),
     Case("MM48", mm2(drop=("eu->us.enabled",))),
     Case("MM48", mm2(drop=("us.bootstrap.servers",))),
 ]
