@@ -16,8 +16,9 @@ from mirrormaker.doctor.setup import Setup, role_of
 _PROPERTIES = (Kind.DEDICATED, Kind.WORKER)
 _INLINE = re.compile(r"\s+(#|//|!\s)")
 _PATTERNS = ("topics", "groups", "topics.exclude", "groups.exclude", "config.properties.exclude")
-_LOST = re.compile(r"\\[^\\:=#! tnrfu\r\n]")
-"""A backslash that Java's properties drop, since nothing that it could escape follows."""
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPABLE = "\\:=#! tnrfu\r\n"
+"""Behind a backslash these mean something in Java's properties; before anything else the backslash is dropped."""
 
 _LOSES = ("exactly.once.source.support", "consumer.isolation.level")
 _STALLS = (
@@ -40,9 +41,11 @@ def _inline_comment(setup: Setup) -> Iterator[Hit]:
 def _lost_backslash(setup: Setup) -> Iterator[Hit]:
     for document in setup.of_kind(*_PROPERTIES):
         for value in document.values:
-            if value.key.endswith(_PATTERNS) and _LOST.search(value.raw.replace("\\\\", "")):
+            lost = any(found[1] not in _ESCAPABLE for found in _ESCAPE.finditer(value.raw))
+            if lost and value.key.endswith(_PATTERNS):
                 raw = re.sub(r"\\\r?\n\s*", "", value.raw.partition("=")[2]).strip()
-                yield Hit(value, fix=f"{value.key} = {_LOST.sub(lambda found: chr(92) + found[0], raw)}")
+                doubled = _ESCAPE.sub(lambda found: ("" if found[1] in _ESCAPABLE else "\\") + found[0], raw)
+                yield Hit(value, fix=f"{value.key} = {doubled}")
 
 
 def _ignored(setup: Setup) -> Iterator[Hit]:
