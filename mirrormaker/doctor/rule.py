@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mirrormaker.doctor.document import Value
 from mirrormaker.doctor.findings import Finding, Severity
 from mirrormaker.doctor.setup import Setup
+from mirrormaker.entries import escape_value
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Hit:
     fix: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     severity: Severity | None = None
+
+
+def line_to_write(key: str, text: str, at: Value) -> str:
+    """A line that sets a key, written as the file of ``at`` must have it (properties need backslashes doubled)."""
+    return f"{key} = {escape_value(text) if at.raw else text}"
 
 
 Check = Callable[[Setup], Iterable[Hit]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mirrormaker.doctor.checks import hit, is_one_of, number, unless
 from mirrormaker.doctor.findings import Severity
 from mirrormaker.doctor.herder import Herder, Part, Place
-from mirrormaker.doctor.rule import Hit, Rule
+from mirrormaker.doctor.rule import Hit, Rule, line_to_write
 from mirrormaker.doctor.setup import Setup
 
 _FETCH = "max.partition.fetch.bytes"
@@ -36,7 +36,7 @@ def _without_effect(setup: Setup) -> Iterator[Hit]:
             # meant
             written_here = herder.place is not Place.DEDICATED or value.key.startswith(f"{herder.name}.")
             if better and written_here:
-                yield Hit(value, fix=f"{better} = {value.text}")
+                yield Hit(value, fix=line_to_write(better, value.text, value))
 
 
 def _better(setup: Setup, herder: Herder, key: str) -> str:

@@ -10,9 +10,10 @@ from mirrormaker.doctor.checks import hit, number, unless
 from mirrormaker.doctor.document import Settings
 from mirrormaker.doctor.findings import Severity
 from mirrormaker.doctor.herder import Herder, Part
-from mirrormaker.doctor.rule import Hit, Rule
+from mirrormaker.doctor.rule import Hit, Rule, line_to_write
 from mirrormaker.doctor.setup import Setup
 
+_EXCLUDE_WITH_INTERNAL = r"mm2.*\.internal, .*\.replica, __.*, .*\.internal"
 _INTERNAL_FACTORS = {
     Part.SOURCE: ("replication.factor", "offset-syncs.topic.replication.factor"),
     Part.CHECKPOINT: ("checkpoints.topic.replication.factor",),
@@ -95,7 +96,8 @@ def _internal_now_copied(setup: Setup) -> Iterator[Hit]:
         wide = [part for part in patterns(connector, "topics", ".*") if _takes_internal(part)]
         if wide and "topics.exclude" not in connector and (setup.version.major, setup.version.minor) >= (4, 0):
             found = hit(herder, Part.SOURCE, "topics.exclude", connector.get("topics"), "")
-            yield Hit(found.at, "topics.exclude", r"topics.exclude = mm2.*\.internal, .*\.replica, __.*, .*\.internal")
+            line = line_to_write("topics.exclude", _EXCLUDE_WITH_INTERNAL, found.at)
+            yield Hit(found.at, "topics.exclude", line)
 
 
 def _skips_trimmed(setup: Setup) -> Iterator[Hit]:

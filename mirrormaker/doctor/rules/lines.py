@@ -10,7 +10,7 @@ from mirrormaker.doctor.findings import Severity
 from mirrormaker.doctor.herder import Part
 from mirrormaker.doctor.placement import Flows, Placement, place_connector, place_dedicated, place_worker
 from mirrormaker.doctor.resolution import cluster_names
-from mirrormaker.doctor.rule import Hit, Rule
+from mirrormaker.doctor.rule import Hit, Rule, line_to_write
 from mirrormaker.doctor.setup import Setup, role_of
 
 _PROPERTIES = (Kind.DEDICATED, Kind.WORKER)
@@ -35,7 +35,7 @@ def _inline_comment(setup: Setup) -> Iterator[Hit]:
         for value in document.values:
             found = _INLINE.search(value.text)
             if found and not value.key.endswith(("sasl.jaas.config", "password")):
-                yield Hit(value, fix=f"{value.key} = {value.text[: found.start()].rstrip()}")
+                yield Hit(value, fix=line_to_write(value.key, value.text[: found.start()].rstrip(), value))
 
 
 def _lost_backslash(setup: Setup) -> Iterator[Hit]:
@@ -51,11 +51,8 @@ def _lost_backslash(setup: Setup) -> Iterator[Hit]:
 def _ignored(setup: Setup) -> Iterator[Hit]:
     for document, value, placement in _placements(setup):
         if not placement.unknown and not placement.read and not _has_its_own_rule(document, value, placement):
-            better = (
-                f"{placement.better} = {value.text}"
-                if placement.better and document.kind in _PROPERTIES
-                else placement.better
-            )
+            in_lines = placement.better and document.kind in _PROPERTIES
+            better = line_to_write(placement.better, value.text, value) if in_lines else placement.better
             yield Hit(value, fix=better, facts={"why": placement.why}, severity=_harm(value.key))
 
 

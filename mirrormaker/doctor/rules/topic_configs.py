@@ -8,7 +8,7 @@ from mirrormaker.doctor.checks import hit, is_one_of, unless
 from mirrormaker.doctor.findings import Severity
 from mirrormaker.doctor.herder import Herder, Part
 from mirrormaker.doctor.resolution import is_true
-from mirrormaker.doctor.rule import Hit, Rule
+from mirrormaker.doctor.rule import Hit, Rule, line_to_write
 from mirrormaker.doctor.rules.copying import matches, patterns
 from mirrormaker.doctor.setup import Setup
 
@@ -51,7 +51,7 @@ def _replaced_defaults(setup: Setup) -> Iterator[Hit]:
             yield Hit(
                 given,
                 facts={"missing": ", ".join(missing)},
-                fix=f"{_EXCLUDE} = {', '.join([given.text.strip(), *missing])}",
+                fix=line_to_write(given.key, ", ".join([given.text.strip(), *missing]), given),
             )
 
 

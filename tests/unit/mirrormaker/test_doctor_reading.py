@@ -144,3 +144,11 @@ def test_known_keys_follow_the_version() -> None:
     assert "topics.blacklist" not in known_keys().of("source")
     assert "heartbeats.replication.enabled" in known_keys().of("source")
     assert "heartbeats.replication.enabled" not in known_keys(KafkaVersion(3, 7)).of("source")
+
+
+def test_a_fix_can_be_pasted() -> None:
+    """What the doctor says to write in properties is read by Java as it was meant, and then has no such fault."""
+    text = render(Form.DEDICATED, FLOW).files["eu-us-mm2.properties"].replace("topics = orders", "topics = orders.*")
+    finding = next(one for one in diagnose({"x": text}).findings if one.code == "MM29")
+    line = finding.fix.split("`")[1]
+    assert {one.code for one in diagnose({"x": f"{text}{line}\n"}).findings}.isdisjoint({"MM29", "MM49"})
