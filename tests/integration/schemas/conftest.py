@@ -131,8 +131,8 @@ def registry_server() -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def tls_registry(tmp_path: Path) -> Iterator[tuple[RegistryServer, Path]]:
-    """A registry behind TLS, and the file with the authority to trust."""
+def tls_registry(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[RegistryServer, Path]]:
+    """A registry behind TLS, and the file with the authority to trust (its key beside it); "mutual" asks for ours."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
     now = dt.datetime.now(dt.UTC)
@@ -155,6 +155,9 @@ def tls_registry(tmp_path: Path) -> Iterator[tuple[RegistryServer, Path]]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate_file, key_file)
+    if getattr(request, "param", None) == "mutual":
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificate_file)
     server = RegistryServer(context)
     yield server, certificate_file
     server.close()

@@ -88,6 +88,16 @@ def test_tls_is_checked(tls_registry: tuple[Any, Path]) -> None:
         ConfluentRegistry(_settings(server, ca_file=str(authority.with_name("missing.pem"))))
 
 
+@pytest.mark.parametrize("tls_registry", ["mutual"], indirect=True)
+def test_a_client_certificate_is_shown_where_one_is_asked_for(tls_registry: tuple[Any, Path]) -> None:
+    """Mutual TLS: with our certificate the registry answers, without it it does not."""
+    server, authority = tls_registry
+    ours = {"certificate_file": str(authority), "certificate_key_file": str(authority.with_suffix(".key"))}
+    assert ConfluentRegistry(_settings(server, ca_file=str(authority), **ours)).subjects() == ()
+    with pytest.raises(RetryableError):
+        ConfluentRegistry(_settings(server, ca_file=str(authority), attempts=1)).subjects()
+
+
 def test_a_process_starts_while_the_registry_is_away(
     registry_server: Any, tmp_path: Path, some_change: Callable[..., Change]
 ) -> None:
