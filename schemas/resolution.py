@@ -22,9 +22,9 @@ _PROMOTIONS = {
     ("long", "double"),
     ("float", "double"),
     ("string", "bytes"),
-    ("bytes", "string"),
 }
-"""(writer, reader) pairs of different primitive types that resolution allows."""
+"""(writer, reader) pairs of different primitive types that resolution allows. Bytes read as a string it allows as well,
+and readers fail at the first value that is no UTF-8: not here."""
 
 _NAMED = {"record", "enum", "fixed"}
 
