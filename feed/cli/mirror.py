@@ -13,7 +13,7 @@ from feed.cli.mirror_flows import ClusterFacts, flows_of
 from feed.cli.options import ConfigOption, load
 from mirrormaker import Delivery, Deployment, Form, StrimziDeployment
 from mirrormaker import render as render_form
-from mirrormaker.doctor import LATEST, KafkaVersion, Severity, diagnose
+from mirrormaker.doctor import KafkaVersion, Severity, diagnose
 from mirrormaker.doctor import explain as explain_files
 from mirrormaker.doctor.explain import as_json, as_text
 from mirrormaker.doctor.reference import rules_list, rules_table
@@ -27,7 +27,12 @@ Files = Annotated[
         metavar="FILE…", help="mm2.properties, connectors' JSON, Strimzi YAML, IAM policies; - is standard input."
     ),
 ]
-Version = Annotated[str, typer.Option("--kafka-version", help="The Kafka version that runs them, like 3.9.")]
+Version = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka-version", help="Kafka's version, like 3.9; else the one that the files name, else the latest."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -75,7 +80,7 @@ def render(
 def doctor(
     files: Files,
     *,
-    kafka_version: Version = str(LATEST),
+    kafka_version: Version = None,
     json_output: AsJson = False,
     fail_on: Annotated[Severity, typer.Option(help="The mildest harm that makes the exit code 1.")] = Severity.SURPRISE,
     runs_beside: Annotated[str, typer.Option(help="Alias of the cluster that MirrorMaker runs next to.")] = "",
@@ -87,8 +92,7 @@ def doctor(
     Files of one flow (worker, source and checkpoint connector) are judged together. Exit code 0: nothing as bad as
     --fail-on; 1: something is; 2: a file cannot be read.
     """
-    version = KafkaVersion.parse(kafka_version)
-    report = diagnose(_read(files), version=version, runs_beside=runs_beside, managed=managed)
+    report = diagnose(_read(files), version=_version(kafka_version), runs_beside=runs_beside, managed=managed)
     shown = report if advice else report.without_advice()
     typer.echo(json.dumps(shown.as_json(), indent=2) if json_output else shown.as_text(), nl=json_output)
     if report.failing(fail_on):
@@ -96,10 +100,14 @@ def doctor(
 
 
 @app.command(epilog="Example: feed mirror explain mm2.properties")
-def explain(files: Files, kafka_version: Version = str(LATEST), json_output: AsJson = False) -> None:
+def explain(files: Files, kafka_version: Version = None, json_output: AsJson = False) -> None:
     """Show what would start: herders, connectors, topics created where, and each setting with the line it came from."""
-    starts = explain_files(_read(files), version=KafkaVersion.parse(kafka_version))
+    starts = explain_files(_read(files), version=_version(kafka_version))
     typer.echo(json.dumps(as_json(starts), indent=2) if json_output else as_text(starts), nl=json_output)
+
+
+def _version(text: str | None) -> KafkaVersion | None:
+    return KafkaVersion.parse(text) if text else None
 
 
 def _write(out: Path | None, name: str, text: str) -> None:

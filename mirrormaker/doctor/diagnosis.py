@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mirrormaker.doctor.findings import Finding, Report
-from mirrormaker.doctor.known import LATEST, KafkaVersion
+from mirrormaker.doctor.known import KafkaVersion
 from mirrormaker.doctor.reading import read_documents
 from mirrormaker.doctor.rules import ALL
 from mirrormaker.doctor.setup import Setup, build_setup
@@ -14,7 +14,7 @@ from mirrormaker.doctor.setup import Setup, build_setup
 def setup_of(
     files: Mapping[str, str],
     *,
-    version: KafkaVersion = LATEST,
+    version: KafkaVersion | None = None,
     runs_beside: str = "",
     managed: str = "",
 ) -> Setup:
@@ -30,7 +30,7 @@ def setup_of(
 def diagnose(
     files: Mapping[str, str],
     *,
-    version: KafkaVersion = LATEST,
+    version: KafkaVersion | None = None,
     runs_beside: str = "",
     managed: str = "",
 ) -> Report:
@@ -38,7 +38,7 @@ def diagnose(
 
     Args:
         files: name → text; connectors of one flow and their worker's properties are judged together.
-        version: Kafka's version that will run them.
+        version: Kafka's version that will run them; None: the one that the files name, else the latest known.
         runs_beside: alias of the cluster that MirrorMaker runs next to, when known.
         managed: ``msk-connect`` when that service runs the workers.
 

@@ -48,12 +48,16 @@ class Document:
         kind: what it is.
         values: every key with a scalar value, in order, also those that are written twice.
         api_version: of a Kubernetes resource.
+        kafka_version: Kafka's version, where the file names it.
+        service: the service that runs the workers, where the file shows it (``msk-connect``).
     """
 
     path: str
     kind: Kind
     values: tuple[Value, ...]
     api_version: str = ""
+    kafka_version: str = ""
+    service: str = ""
 
     @property
     def settings(self) -> Settings:

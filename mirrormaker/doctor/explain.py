@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from mirrormaker.doctor.diagnosis import setup_of
 from mirrormaker.doctor.document import Settings, Value
 from mirrormaker.doctor.herder import CONNECTOR_PARTS, Herder, Part, Place
-from mirrormaker.doctor.known import LATEST, KafkaVersion, KnownKeys
+from mirrormaker.doctor.known import KafkaVersion, KnownKeys
 from mirrormaker.doctor.resolution import is_true
 
 _OF_CONNECT = {
@@ -66,7 +66,7 @@ class Start:
     producer: dict[str, Origin]
 
 
-def explain(files: Mapping[str, str], *, version: KafkaVersion = LATEST) -> tuple[Start, ...]:
+def explain(files: Mapping[str, str], *, version: KafkaVersion | None = None) -> tuple[Start, ...]:
     """What would start.
 
     Raises:

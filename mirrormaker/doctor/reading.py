@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import javaproperties
 import yaml
@@ -12,6 +13,9 @@ from schemas.errors import ConfigError
 
 _MIRROR_CLASSES = ("MirrorSourceConnector", "MirrorCheckpointConnector", "MirrorHeartbeatConnector")
 _HINT = "It reads mm2.properties, connectors' JSON, KafkaMirrorMaker2 YAML, Connect worker properties and IAM policies."
+_MSK_CONNECT = (("connectorConfiguration", "kafkaConnectVersion"), ("ConnectorConfiguration", "KafkaConnectVersion"))
+"""Where a request has the configuration and the version: as the API spells them, and with capitals."""
+
 MAX_BYTES = 1_048_576
 """No configuration is larger; a larger file is another file."""
 
@@ -79,14 +83,22 @@ def _document(root: yaml.Node | None, path: str) -> Document | None:
     top = _children(root)
     kind = _text(top.get("kind"))
     if kind == "KafkaMirrorMaker2":
-        return Document(path, Kind.STRIMZI, tuple(_flatten(root, "", path)), _text(top.get("apiVersion")))
+        version = _text(_children(top["spec"]).get("version")) if "spec" in top else ""
+        values = tuple(_flatten(root, "", path))
+        return Document(path, Kind.STRIMZI, values, _text(top.get("apiVersion")), kafka_version=version)
     if kind == "KafkaConnector":
         return _kafka_connector(top, path)
     if "Statement" in top:
         return Document(path, Kind.POLICY, tuple(_flatten(root, "", path)))
-    for name in ("config", "connectorConfiguration", "ConnectorConfiguration"):
-        if isinstance(top.get(name), yaml.MappingNode):
-            return _connector(top[name], path)
+    if "config" in top:
+        return _connector(top["config"], path)
+    for name, version in (
+        ("connectorConfiguration", "kafkaConnectVersion"),
+        ("ConnectorConfiguration", "KafkaConnectVersion"),
+    ):
+        document = _connector(top[name], path) if name in top else None
+        if document:
+            return replace(document, kafka_version=_text(top.get(version)), service="msk-connect")
     return _connector(root, path) if "connector.class" in top else None
 
 

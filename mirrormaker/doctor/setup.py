@@ -54,12 +54,17 @@ class Setup:
 def build_setup(
     documents: Iterable[Document],
     *,
-    version: KafkaVersion = LATEST,
+    version: KafkaVersion | None = None,
     runs_beside: str = "",
     managed: str = "",
 ) -> Setup:
-    """The setup that a set of files describes; connectors of the same flow, and a worker's file, are taken together."""
+    """The setup that a set of files describes; connectors of the same flow, and a worker's file, are taken together.
+
+    Without a version it is the lowest that the files name (Strimzi's ``spec.version``, MSK Connect's), else the latest.
+    """
     given = tuple(documents)
+    version = version or _version_of(given)
+    managed = managed or next((document.service for document in given if document.service), "")
     known = known_keys(version)
     herders: list[Herder] = []
     for document in given:
@@ -69,6 +74,13 @@ def build_setup(
             herders += _strimzi_herders(document)
     herders += _connect_herders(given)
     return Setup(given, tuple(herders), version, runs_beside, managed)
+
+
+def _version_of(documents: tuple[Document, ...]) -> KafkaVersion:
+    named = [
+        document.kafka_version for document in documents if re.fullmatch(r"\d+\.\d+(\..*)?", document.kafka_version)
+    ]
+    return min((KafkaVersion.parse(".".join(text.split(".")[:2])) for text in named), default=LATEST)
 
 
 def role_of(settings: Settings) -> Part | None:

@@ -21,6 +21,7 @@ from mirrormaker.topology import Cluster, Flow, IamAuth, NoAuth, TlsAuth
 from schemas.errors import ConfigError
 
 CONNECT_VERSION = "3.7.x"
+_NEWER_KEYS = frozenset({"heartbeats.replication.enabled"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ def render_msk_connect(flow: Flow, deployment: MskConnectDeployment) -> dict[str
     """Files by name; the JSON files are the ``--cli-input-json`` of ``aws kafkaconnect``."""
     base = f"{flow.source.name}-{flow.target.name}"
     names = connect_names(flow)
-    documents = {"source": connect.source_connector(flow), "checkpoint": connect.checkpoint_connector(flow)}
+    documents = {
+        "source": _known_here(connect.source_connector(flow)),
+        "checkpoint": _known_here(connect.checkpoint_connector(flow)),
+    }
     worker = properties_text(_WORKER_HEADER, worker_sections())
     files = {
         f"{base}-worker.properties": worker,
@@ -115,6 +119,14 @@ def create_connector_request(
         "serviceExecutionRoleArn": deployment.service_execution_role_arn,
         "workerConfiguration": {"workerConfigurationArn": deployment.worker_configuration_arn, "revision": 1},
     }
+
+
+def _known_here(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Without the keys that its Kafka version does not have."""
+    return tuple(
+        Section(section.title, tuple(entry for entry in section.entries if entry.key not in _NEWER_KEYS))
+        for section in sections
+    )
 
 
 def _require(target: Cluster) -> None:
