@@ -7,17 +7,22 @@ new object of its true minute; memory is bounded for any number of open minutes 
 
 from consumers.archive.minutes import Run, event_ms, run_of
 from consumers.archive.reader import partitions_in, read_archive, read_runs, runs_in
+from consumers.archive.search import ArchiveReport, all_runs, records_of_key, verify_archive
 from consumers.archive.settings import ArchiveSettings
 from consumers.archive.sink import ArchiveSink
 
 __all__ = [
+    "ArchiveReport",
     "ArchiveSettings",
     "ArchiveSink",
     "Run",
+    "all_runs",
     "event_ms",
     "partitions_in",
     "read_archive",
     "read_runs",
+    "records_of_key",
     "run_of",
     "runs_in",
+    "verify_archive",
 ]

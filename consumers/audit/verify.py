@@ -10,9 +10,9 @@ from enum import StrEnum
 from operator import attrgetter
 
 from connectors.s3 import ObjectStore, StoredObject, Version
-from consumers.audit.ordinals import OrdinalLedger
 from consumers.audit.segments import Link, first_of, folder_of, read
 from consumers.columns import FileFacts, read_table
+from consumers.columns.ordinals import OrdinalLedger
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
 

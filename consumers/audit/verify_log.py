@@ -8,10 +8,10 @@ from datetime import datetime
 
 from connectors.s3 import ObjectStore
 from consumers.audit.anchors import Anchor
-from consumers.audit.ordinals import OrdinalLedger
 from consumers.audit.reader import partitions_in
 from consumers.audit.verify import ChainReport, Finding, verify_chain
 from consumers.audit.verify_digests import verify_digests
+from consumers.columns.ordinals import OrdinalLedger
 from consumers.runtime.contracts import Partition
 
 

@@ -6,12 +6,14 @@ shard, ordinal, op) stands in columns of its own, so that DuckDB, Athena and a v
 
 from consumers.columns.builder import RecordColumns, rows_after
 from consumers.columns.files import FORMAT, FileFacts, agree, read_facts, read_records, read_table, write_file
+from consumers.columns.ordinals import OrdinalLedger
 from consumers.columns.stored import SCHEMA, StoredRecord, records_of
 
 __all__ = [
     "FORMAT",
     "SCHEMA",
     "FileFacts",
+    "OrdinalLedger",
     "RecordColumns",
     "StoredRecord",
     "agree",

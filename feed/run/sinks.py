@@ -8,7 +8,7 @@ from connectors.registry import image_schema
 from connectors.s3 import ObjectStore
 from consumers.analytics import AnalyticsSink
 from consumers.archive import ArchiveSink
-from consumers.audit import AuditSink
+from consumers.audit import AuditSink, anchor_of, signer_of
 from consumers.notification import NotificationSink
 from consumers.runtime import BatchSink, RecordSink
 from consumers.warehouse import WarehouseSink
@@ -45,7 +45,8 @@ def sink_of(
             return NotificationSink.open(topic, settings, aws, registry=registry, now_ms=clock_ms)
         case AuditConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
-            return AuditSink(store, settings, registry=registry, now_ms=clock_ms)
+            signer, anchor = signer_of(settings, aws), anchor_of(settings, aws)
+            return AuditSink(store, settings, registry=registry, now_ms=clock_ms, signer=signer, anchor=anchor)
         case ArchiveConsumer(sink=settings):
             store = ObjectStore(aws.client("s3"), settings.bucket)
             return ArchiveSink(store, settings, registry=registry, now_ms=clock_ms)

@@ -1,0 +1,92 @@
+"""Searching and proving the archive; the life of a key in the audit log."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from consumers.archive import ArchiveSettings, ArchiveSink, all_runs, records_of_key, verify_archive
+from consumers.audit import AuditSettings, AuditSink, history_of
+from consumers.columns import StoredRecord
+from consumers.runtime.contracts import Partition
+from tests.unit.feed_records import record
+from tests.unit.memory_store import InlineExecutor, MemoryStore
+
+START_MS = 1_764_000_000_000
+
+
+def flow(partition: int) -> list[StoredRecord]:
+    """Records of one partition: every other ordinal of a shard, a minute for each ten of them."""
+    return [
+        record(offset, ordinal=2 * offset + partition, at_ms=START_MS + offset // 10 * 60_000) for offset in range(60)
+    ]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """An archive and an audit log of two partitions."""
+    store = MemoryStore()
+    archive = ArchiveSink(
+        store,
+        ArchiveSettings(bucket="memory"),
+        registry=CollectorRegistry(),
+        now_ms=lambda: START_MS,
+        executor=InlineExecutor(),
+    )
+    audit = AuditSink(
+        store,
+        AuditSettings(bucket="memory"),
+        registry=CollectorRegistry(),
+        now_ms=lambda: START_MS,
+        executor=InlineExecutor(),
+    )
+    for sink in (archive, audit):
+        for number in (0, 1):
+            _, writer = sink.open(Partition("c", "t", "orders", number), 0)
+            writer.add(flow(number))
+            writer.flush()
+    return store
+
+
+def test_a_whole_archive_is_proven(store: MemoryStore) -> None:
+    """All ordinals over both partitions are there once."""
+    report = verify_archive(store, "archive", all_runs(store, "archive", "orders"))
+    assert report.valid
+    assert (report.runs, report.records) == (12, 120)
+
+
+def test_a_range_is_proven_by_itself(store: MemoryStore) -> None:
+    """A range that begins in the middle of a shard shows no gap at its ends."""
+    runs = all_runs(store, "archive", "orders", from_ms=START_MS + 120_000, to_ms=START_MS + 240_000)
+    report = verify_archive(store, "archive", runs)
+    assert report.valid
+    assert report.records == 40
+
+
+def test_a_lost_object_is_found(store: MemoryStore) -> None:
+    """The ordinals of an object that is gone are missed."""
+    names = sorted(name for name in store.objects if name.startswith("archive/") and "partition=00001" in name)
+    del store.objects[names[2]]
+    report = verify_archive(store, "archive", all_runs(store, "archive", "orders"))
+    assert report.missing["shardId-1"] == [(ordinal, ordinal) for ordinal in range(41, 60, 2)]
+
+
+def test_a_copied_object_is_found(store: MemoryStore) -> None:
+    """An object under a second name is a fault, and its ordinals are repeated."""
+    name = min(name for name in store.objects if name.startswith("archive/"))
+    copy = name.replace(f"{0:020d}", f"{7:020d}")
+    store.plant(copy, store.objects[name][0].body)
+    report = verify_archive(store, "archive", all_runs(store, "archive", "orders"))
+    assert len(report.faults) == 1
+    assert report.repeated["shardId-1"] == list(range(0, 20, 2))
+
+
+def test_one_key_is_found(store: MemoryStore) -> None:
+    """The records of one key come from the archive and from the audit log, all of them, in order."""
+    wanted = [r for number in (0, 1) for r in flow(number) if r.key() == b"o-3"]
+    runs = all_runs(store, "archive", "orders")
+    found = list(records_of_key(store, "archive", runs, b"o-3"))
+    assert sorted((r.value(), r.offset()) for r in found) == sorted((r.value(), r.offset()) for r in wanted)
+    proven = list(history_of(store, "audit", "orders", b"o-3"))
+    assert [(p.record.value(), p.record.offset()) for p in proven] == [(r.value(), r.offset()) for r in wanted]
+    assert {p.link.number for p in proven} == {0}
