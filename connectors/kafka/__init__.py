@@ -14,7 +14,15 @@ from connectors.kafka.clients import (
     error_of,
 )
 from connectors.kafka.settings import Auth, IamAuth, KafkaSettings, NoAuth, ScramAuth, TlsAuth
-from connectors.kafka.topics import TopicChange, TopicPlan, TopicSpec, apply_plan, describe_topics, plan_topics
+from connectors.kafka.topics import (
+    TopicChange,
+    TopicPlan,
+    TopicSpec,
+    apply_plan,
+    describe_topics,
+    plan_topics,
+    topic_id_text,
+)
 
 __all__ = [
     "CONNECT_BOUND_S",
@@ -36,4 +44,5 @@ __all__ = [
     "describe_topics",
     "error_of",
     "plan_topics",
+    "topic_id_text",
 ]

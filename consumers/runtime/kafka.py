@@ -9,7 +9,7 @@ from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
 
-from connectors.kafka import KafkaClients, error_of
+from connectors.kafka import KafkaClients, error_of, topic_id_text
 from consumers.runtime.client import CommitCallback, GroupClient, TopicIdentity
 from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
@@ -57,7 +57,7 @@ class KafkaBroker:
             raise error_of(error.args[0], doing) from error
         return TopicIdentity(
             cluster_id=str(cluster.cluster_id),
-            topic_id=str(described.topic_id),
+            topic_id=topic_id_text(described.topic_id),
             topic=topic,
             partitions=len(described.partitions),
         )

@@ -17,7 +17,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from connectors.kafka import KafkaClients, error_of
+from connectors.kafka import KafkaClients, error_of, topic_id_text
 from mirrormaker.audit.comparison import Print, fingerprint
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Side:
         found = {}
         for topic, answer in answers.items():
             try:
-                found[topic] = str(answer.result(ASK_WITHIN_S).topic_id)
+                found[topic] = topic_id_text(answer.result(ASK_WITHIN_S).topic_id)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise error_of(error.args[0], f"describing {topic} at {self.name}") from error
