@@ -52,8 +52,9 @@ GUARANTEES: dict[Form, Guarantee] = {
     Form.STRIMZI: Guarantee(Delivery.ONCE, "The same workers, started by the operator."),
     Form.MSK_CONNECT: Guarantee(
         Delivery.AT_LEAST_ONCE,
-        "Its list of worker keys does not refuse exactly.once.source.support, but what AWS runs was not observed; a "
-        "lost worker means up to five minutes without copying; and its Kafka 3.7 translates group offsets late or early.",
+        "Its list of worker keys does not refuse exactly.once.source.support, but what AWS runs was not observed; "
+        "a lost worker means up to five minutes without copying; and its Kafka 3.7 translates group offsets late or "
+        "early.",
     ),
     Form.MSK_REPLICATOR: Guarantee(Delivery.AT_LEAST_ONCE, "AWS promises no more; it has no exactly-once mode."),
 }
