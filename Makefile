@@ -26,6 +26,7 @@ check: $(UV) ## lint, format, types, import rules, the schemas' compatibility
 	$(UV_RUN) ruff format --check .
 	$(UV_RUN) mypy
 	$(UV_RUN) lint-imports
+	$(UV_RUN) feed schemas check
 
 .PHONY: unit
 unit: $(UV) ## fast tests, nothing outside Python
