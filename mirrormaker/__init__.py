@@ -1,8 +1,8 @@
 """MirrorMaker 2: configurations that people can deploy, a doctor for anyone's file, and a copy that is audited.
 
 Public: the values of ``topology``; ``render_dedicated`` (one flow → its complete ``mm2.properties``) and ``render``
-    (any
-form, with its guarantee and the policies it needs).
+(any form, with its guarantee and the policies it needs); ``mirrormaker.doctor``, ``mirrormaker.audit``,
+``mirrormaker.status``.
 """
 
 from mirrormaker.render import Delivery, Deployment, Form, Rendered, StrimziDeployment, render, render_dedicated

@@ -138,13 +138,11 @@ class Flow:
         source: where the records come from.
         target: where they go; MirrorMaker runs beside it.
         feeds: names of feeds. Of feed ``orders`` the topics ``orders`` and ``orders.control`` are copied; its
-            positions, dead letters and
-            replays belong to the source region alone.
+            positions, dead letters and replays belong to the source region alone.
         tasks_max: tasks of the source connector; more than the partitions of all topics together has no use.
-        max_record_bytes: the largest record, before compression; the topics' ``max.message.bytes`` must allow it as
-            well.
-        transaction_timeout_ms: how long a killed task's open transaction can hold back read_committed readers of the
-            target.
+        max_record_bytes: the largest record, before compression; the topics' ``max.message.bytes`` must allow it too.
+        transaction_timeout_ms: how long a killed task's open transaction can hold back read_committed readers of
+            the target.
         pace: how often topics, groups and offsets are looked at.
     """
 

@@ -1,8 +1,7 @@
 """Whether a partition's copy is its original, record by record and in order; pure, with bounded memory.
 
-Both sides come as fingerprints in the order of their offsets. Equal heads are matched and forgotten. When they
-differ, the
-nearest place where both agree again says what was skipped on which side:
+Both sides come as fingerprints in the order of their offsets. Equal heads are matched and forgotten. When they differ,
+the nearest place where both agree again says what was skipped on which side:
 
 * on the source's side: *missing* in the copy (or *reordered*, when the copy has it at another place)
 * on the copy's side: *repeated* when it was matched before, else *foreign* (or *reordered*)

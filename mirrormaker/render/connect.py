@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from mirrormaker.entries import Entry, Section, as_mapping, properties_text
-from mirrormaker.render import replication
+from mirrormaker.render import logins, replication
 from mirrormaker.render.names import Names, connect_names
 from mirrormaker.topology import Flow, NoAuth
 
@@ -99,8 +99,8 @@ def cluster_entries(flow: Flow) -> tuple[Entry, ...]:
             "source.cluster.alias", source.name, "Its name in metrics and internal topics. Without it nothing starts."
         ),
         Entry("target.cluster.alias", target.name, "Its name in metrics. Without it all are called 'target'."),
-        *replication.prefixed("source.cluster.", replication.connection_entries(source)),
-        *replication.prefixed("target.cluster.", replication.connection_entries(target)),
+        *replication.prefixed("source.cluster.", logins.connection_entries(source)),
+        *replication.prefixed("target.cluster.", logins.connection_entries(target)),
     )
 
 
@@ -137,16 +137,16 @@ def exactly_once_entries() -> tuple[Entry, ...]:
 def worker_sections(flow: Flow, *, listener: str) -> tuple[Section, ...]:
     """The worker's own properties."""
     names = connect_names(flow)
-    connection = replication.connection_entries(flow.target)
+    connection = logins.connection_entries(flow.target)
     secured = not isinstance(flow.target.auth, NoAuth)
     clients = tuple(
         entry
         for prefix in CLIENT_PREFIXES
-        for entry in replication.prefixed(prefix, replication.auth_entries(flow.target.auth))
+        for entry in replication.prefixed(prefix, logins.auth_entries(flow.target.auth))
         if secured
     )
     return _without_empty(
-        Section("secrets", replication.provider_entries(flow)),
+        Section("secrets", logins.provider_entries(flow)),
         Section(f"{flow.target.name}: the workers' cluster and the target", connection),
         Section("the same for the worker's own clients, which inherit nothing", clients),
         Section("the group", _group(names, listener)),

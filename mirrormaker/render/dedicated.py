@@ -6,7 +6,7 @@ Start it with ``connect-mirror-maker.sh FILE --clusters <target>``. Guarantee: o
 from __future__ import annotations
 
 from mirrormaker.entries import Entry, Section, properties_text
-from mirrormaker.render import replication
+from mirrormaker.render import logins, replication
 from mirrormaker.topology import Flow
 
 LOCAL_LISTENER = "http://127.0.0.1:0"
@@ -38,12 +38,12 @@ def dedicated_sections(flow: Flow, *, rest_listener: str = LOCAL_LISTENER) -> tu
         section
         for section in (
             Section("who takes part", _clusters(flow)),
-            Section("secrets", replication.provider_entries(flow)),
+            Section("secrets", logins.provider_entries(flow)),
             Section(
-                f"{source}: the source", replication.prefixed(f"{source}.", replication.connection_entries(flow.source))
+                f"{source}: the source", replication.prefixed(f"{source}.", logins.connection_entries(flow.source))
             ),
             Section(
-                f"{target}: the target", replication.prefixed(f"{target}.", replication.connection_entries(flow.target))
+                f"{target}: the target", replication.prefixed(f"{target}.", logins.connection_entries(flow.target))
             ),
             Section("which flow runs", _herders(flow)),
             Section("what is copied", (*replication.policy_entries(), *replication.topic_entries(flow))),

@@ -3,10 +3,8 @@
 MSK Connect 3.7 decides what a worker may set. Its list of supported worker keys
 (https://docs.aws.amazon.com/msk/latest/developerguide/msk-connect-supported-worker-config-properties.html) admits
 ``exactly.once.source.support`` by not refusing it, but not ``scheduled.rebalance.max.delay.ms`` and few client
-settings;
-the client settings therefore go into the connector as overrides. What AWS really runs was not observed, so the
-guarantee
-that is stated is at least once.
+settings; the client settings therefore go into the connector as overrides. What AWS really runs was not observed, so
+the guarantee that is stated is at least once.
 """
 
 from __future__ import annotations

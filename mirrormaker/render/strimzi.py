@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mirrormaker.entries import Entry
-from mirrormaker.render import connect, replication
+from mirrormaker.render import connect, logins
 from mirrormaker.render.names import strimzi_names
 from mirrormaker.topology import Auth, Cluster, Flow, IamAuth, NoAuth, ScramAuth, TlsAuth
 from mirrormaker.yaml_lines import Items, Node, Scalar, yaml_text
@@ -192,7 +192,7 @@ def _security(name: str, auth: Auth) -> tuple[Node, ...]:
                 ),
             )
         case IamAuth():
-            login = tuple(entry for entry in replication.auth_entries(auth) if entry.key.startswith("sasl."))
+            login = tuple(entry for entry in logins.auth_entries(auth) if entry.key.startswith("sasl."))
             return (
                 *_trust(name, private=False),
                 Node(
