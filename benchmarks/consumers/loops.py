@@ -1,20 +1,24 @@
-"""The runtime against bare loops, one process each, the same records of one broker.
+"""The runtime against bare loops and against others, on the same records of one broker.
 
-    python -m benchmarks.consumers.loops [--records 1000000] [--rounds 3]
+    python -m benchmarks.consumers.loops [--records 1000000] [--rounds 3] [--peers PYTHON]
 
-Every loop reads the whole topic once in a group of its own and decodes every record with fastavro: 115-byte orders on
-8 partitions. Printed: records a second and CPU milliseconds per 1,000 records (user and system, this process), best and
-median of the rounds, and the share of the bare loop that the runtime keeps. The loops take turns, so that a busy machine
-is busy for all of them.
+Every loop reads the whole topic once in a group of its own and decodes every record with fastavro: 115-byte orders on 8
+partitions. Printed: records a second and CPU milliseconds per 1,000 records (user and system, of the process), best and
+median of the rounds, and the share of the bare loop that the runtime keeps. The loops take turns, so that a busy
+machine is busy for all of them. ``PYTHON`` is an interpreter with the peers installed (``peers.py`` says how).
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
+import resource
 import statistics
+import subprocess
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,21 +36,9 @@ from feed.local.tools import require_java
 from feed.testing import create_topics
 
 PARTITIONS = 8
-SCHEMA = parse_schema(
-    {
-        "type": "record",
-        "name": "Order",
-        "fields": [
-            {"name": "orderId", "type": "string"},
-            {"name": "status", "type": "string"},
-            {"name": "customerId", "type": "string"},
-            {"name": "revision", "type": "long"},
-            {"name": "total", "type": "long"},
-            {"name": "updatedAt", "type": "long"},
-            {"name": "note", "type": "string"},
-        ],
-    }
-)
+SCHEMA = parse_schema(json.loads(Path(__file__).with_name("order.avsc").read_text(encoding="utf-8")))
+PEERS = {"FastStream, batch": 1.0, "Quix Streams": 0.5, "arroyo": 0.5, "FastStream, one by one": 0.02}
+"""Others, and the share of the records that they are given: the slow ones need not be waited for."""
 
 
 def encode(number: int) -> bytes:
@@ -122,7 +114,7 @@ class Decoding:
     def __init__(self) -> None:
         self.count = 0
 
-    def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
+    def open(self, _partition: Partition, committed: int) -> tuple[int, PartitionWriter]:
         return committed, DecodingWriter(self, committed)
 
 
@@ -182,6 +174,19 @@ class Bench:
 
         return self.bare(read), self.records
 
+    def peer(self, python: str, name: str, share: float) -> tuple[float, float]:
+        """Records a second and CPU ms per 1,000 of another library, in a process of its own."""
+        script = str(Path(__file__).with_name("peers.py"))
+        wanted = str(int(self.records * share))
+        bootstrap = self.clients.settings.bootstrap_servers
+        told = [python, script, bootstrap, self.topic, self.group(), wanted, name]
+        ran = subprocess.run(told, capture_output=True, text=True, timeout=300, check=False)
+        for line in ran.stdout.splitlines():
+            if line.startswith("{"):
+                said = json.loads(line)
+                return said["rate"], said["cpu"]
+        raise SystemExit(f"{name} said nothing: {ran.stderr[-2000:]}")
+
     def runtime(self, sink: Any, *, at_most: int | None = None, **settings: Any) -> tuple[float, int]:
         wanted = self.records if at_most is None else min(at_most, self.records)
         runtime_settings = RuntimeSettings(**settings)
@@ -219,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", help="an interpreter with FastStream, Quix Streams and arroyo")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         guardian = Guardian()
@@ -228,13 +234,13 @@ def main() -> None:
         try:
             broker.start()
             broker.wait_ready()
-            report(Bench(broker.bootstrap, arguments.records), arguments.rounds)
+            report(Bench(broker.bootstrap, arguments.records), arguments.rounds, arguments.peers)
         finally:
             broker.finish()
             guardian.close()
 
 
-def report(bench: Bench, rounds: int) -> None:
+def report(bench: Bench, rounds: int, peers: str | None) -> None:
     loops: dict[str, Callable[[], tuple[float, int]]] = {
         "bare consume(500)": bench.bare_consume,
         "runtime, batch sink": lambda: bench.runtime(Decoding()),
@@ -242,23 +248,32 @@ def report(bench: Bench, rounds: int) -> None:
         "runtime, record sink in line": lambda: bench.runtime(Counting()),
         "runtime, 32 in flight of 5 ms": lambda: bench.runtime(Waiting(), at_most=60_000, in_flight=32),
     }
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    costs: dict[str, list[float]] = {name: [] for name in loops}
+    rates: dict[str, list[float]] = defaultdict(list)
+    costs: dict[str, list[float]] = defaultdict(list)
+    peaks = []
     for _ in range(rounds):
         for name, loop in loops.items():
             cpu = time.process_time()
             took, records = loop()
             rates[name].append(records / took)
             costs[name].append((time.process_time() - cpu) * 1e6 / records)
+        for name, share in PEERS.items() if peers else ():
+            rate, cpu = bench.peer(str(peers), name, share)
+            rates[name].append(rate)
+            costs[name].append(cpu)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     print(f"{bench.records} records of {len(encode(1))} bytes, {rounds} rounds")
-    for name in loops:
-        best, median = max(rates[name]), statistics.median(rates[name])
+    for name, seen in rates.items():
+        best, median = max(seen), statistics.median(seen)
         print(f"{name:32} best {best:9,.0f}/s  median {median:9,.0f}/s  {min(costs[name]):6.2f} CPU ms per 1,000")
-    shares = [("runtime, batch sink", "bare consume(500)"), ("runtime, record sink in line", "bare poll()")]
-    for ours, bare in shares:
+    for ours, bare in (
+        ("runtime, batch sink", "bare consume(500)"),
+        ("runtime, record sink in line", "bare poll()"),
+    ):
         print(f"{ours}: {max(rates[ours]) / max(rates[bare]):.0%} of {bare} by rate, ", end="")
         print(f"{min(costs[bare]) / min(costs[ours]):.0%} by CPU")
     print(f"32 in flight: {max(rates['runtime, 32 in flight of 5 ms']) / 6_400:.0%} of the 6,400/s that 5 ms allow")
+    print(f"peak memory of this process after each round, MiB: {peaks}")
 
 
 if __name__ == "__main__":

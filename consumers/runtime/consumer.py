@@ -149,14 +149,14 @@ class Consumer:
     def _dispatch(self, batch: Sequence[Fetched]) -> None:
         by_partition: dict[int, list[Record]] = {}
         ends: list[tuple[int, int]] = []
+        run_of, run = -1, list[Record]()  # records come in runs of one partition
         for record in batch:
             error = record.error()
             if error is None:
                 number = record.partition()
-                if number in by_partition:
-                    by_partition[number].append(record)
-                else:
-                    by_partition[number] = [record]
+                if number != run_of:
+                    run_of, run = number, by_partition.setdefault(number, [])
+                run.append(record)
             elif error.code() == _EOF:
                 ends.append((record.partition(), record.offset()))
             else:
