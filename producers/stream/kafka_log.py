@@ -26,6 +26,7 @@ from producers.stream.settings import ProducerSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
 METADATA_BOUND_S = 20.0
+OFFSETS_BOUND_S = 5.0
 READ_BACK_BOUND_S = 30.0
 """How long reading a slot back may take without getting on."""
 
@@ -186,13 +187,16 @@ class KafkaLog:
         asked = self._admin.list_offsets(
             {partition: which},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=METADATA_BOUND_S,
+            request_timeout=OFFSETS_BOUND_S,
         )
         try:
-            return int(asked[partition].result(METADATA_BOUND_S).offset)
-        except KafkaException as error:
+            return int(asked[partition].result(2 * OFFSETS_BOUND_S).offset)
+        except (KafkaException, TimeoutError) as error:
+            # the client keeps the leader epochs that it has learnt, and after a broker's restart is refused for ever
+            # with them (FENCED_LEADER_EPOCH): only a new one asks again
+            self._admin = self._clients.admin()
             raise RetryableError(
-                f"Kafka failed while asking for the ends of slot {slot}: {error}",
+                f"Kafka failed while asking for the ends of slot {slot}: {error!r}",
                 hint="it is tried again with back-off",
             ) from error
 

@@ -1,0 +1,38 @@
+"""Kafka away for longer than a transaction may last."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.integration.producers.producer_bench import Bench, Writer
+
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
+
+
+def resident_mib(pid: int) -> float:
+    """Memory of a process."""
+    with open(f"/proc/{pid}/status") as status:  # noqa: PTH123 (a file of the kernel's)
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+def test_a_broker_that_is_away_longer_than_a_transaction_lasts(bench: Bench, kafka_broker: Any, how: str) -> None:
+    """Reading pauses within its bound, nothing is lost or repeated, and it goes on by itself afterwards."""
+    writer = Writer(bench.table, pause_s=0.0)
+    worker = bench.worker("a", transaction_timeout_ms=4_000, commit_timeout_ms=3_000)
+    with writer:
+        time.sleep(5)
+        assert worker.pid is not None
+        before = resident_mib(worker.pid)
+        kafka_broker.pause() if how == "frozen" else kafka_broker.kill()
+        time.sleep(14)
+        bench.table.shards.roll()
+        assert worker.pid is not None, "the worker ended"
+        assert resident_mib(worker.pid) - before < 100
+        kafka_broker.resume() if how == "frozen" else kafka_broker.restart()
+        time.sleep(3)
+    bench.judge(writer.ledger, within_s=40)
+    assert worker.pid is not None
