@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable, create_effect_table
@@ -33,6 +34,7 @@ from tests.unit.order_changes import life
 MEMBER = Path(__file__).with_name("member.py")
 PARTITIONS = 4
 WITHIN_S = 90.0
+ANSWER_WITHIN_S = 10.0
 STATUSES = ("created", "paid", "packed", "shipped", "delivered")
 CODEC = ChangeCodec.for_image(load("order"))
 
@@ -52,7 +54,7 @@ class GroupBench:
         self.group = f"{self.topic}.warehouse"
         self.clients = KafkaClients(KafkaSettings(bootstrap_servers=self.bootstrap), client_id="bench")
         create_topics(self.bootstrap, {self.topic: PARTITIONS, f"{self.group}.dead-letter": 1})
-        self.admin = self.clients.admin()
+        self.admins = [self.clients.admin()]
         self.producer = self.clients.producer()
         dynamodb = AwsClients(aws_settings(self.endpoint)).client("dynamodb")
         self.table = EffectTable(dynamodb, unique_name("picks"))
@@ -139,19 +141,31 @@ class GroupBench:
 
     # -- what is true -------------------------------------------------------------------------------------------
 
+    def ask(self, question: Callable[[AdminClient], Any]) -> Any:
+        """The answer of the cluster, ``None`` while there is none.
+
+        While a broker comes back, the cluster's metadata is empty for a moment. librdkafka then gives that broker up,
+        and an admin client may go on asking the one it gave up for as long as it remembers the coordinator: hence a new
+        client after a question that nobody answered.
+        """
+        try:
+            return question(self.admins[-1]).result(ANSWER_WITHIN_S)
+        except KafkaException:
+            return None  # the coordinator is loading, or there is no group yet
+        except TimeoutError:
+            self.admins.append(self.clients.admin())
+            return None
+
     def committed(self) -> dict[int, int]:
         asked = ConsumerGroupTopicPartitions(
             self.group, [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
         )
-
-        def read() -> Any:
-            (answer,) = self.admin.list_consumer_group_offsets([asked]).values()
-            try:
-                return answer.result(30)
-            except KafkaException:
-                return None  # the coordinator is loading
-
-        return {found.partition: found.offset for found in until(read, "the coordinator").topic_partitions}
+        found = until(
+            lambda: self.ask(lambda admin: admin.list_consumer_group_offsets([asked])[self.group]),
+            "the coordinator",
+            WITHIN_S,
+        )
+        return {partition.partition: partition.offset for partition in found.topic_partitions}
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""
@@ -159,10 +173,9 @@ class GroupBench:
 
     def shares(self) -> int:
         """How many members share the partitions; 0 while some partition has none."""
-        try:
-            described = self.admin.describe_consumer_groups([self.group])[self.group].result(30)
-        except KafkaException:
-            return 0  # the coordinator is loading, or there is no group yet
+        described = self.ask(lambda admin: admin.describe_consumer_groups([self.group])[self.group])
+        if described is None:
+            return 0
         shares = [len(member.assignment.topic_partitions) for member in described.members]
         return len([share for share in shares if share]) if sum(shares) == PARTITIONS else 0
 
