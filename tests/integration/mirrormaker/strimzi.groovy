@@ -1,9 +1,9 @@
-// Loads a KafkaMirrorMaker2 into Strimzi's own model classes and prints the path of every field that they do not know.
+// Loads KafkaMirrorMaker2 files into Strimzi's own model classes and prints the path of every field that they do not know.
 import com.fasterxml.jackson.databind.ObjectMapper
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory
 
 def type = Class.forName("io.strimzi.api.kafka.model.mirrormaker2.KafkaMirrorMaker2")
-def resource = new ObjectMapper(new YAMLFactory()).readValue(new File(args[0]), type)
+def name = ""
 def walk
 walk = { node, path ->
     if (node == null) return
@@ -13,13 +13,17 @@ walk = { node, path ->
     }
     if (!node.class.name.startsWith("io.strimzi")) return
     if (node.metaClass.respondsTo(node, "getAdditionalProperties")) {
-        (node.additionalProperties ?: [:]).keySet().each { println "unknown ${path}.${it}" }
+        (node.additionalProperties ?: [:]).keySet().each { println "${name} unknown ${path}.${it}" }
     }
     node.class.methods.findAll {
         it.name.startsWith("get") && it.parameterCount == 0 && it.name != "getAdditionalProperties" &&
             (it.returnType.name.startsWith("io.strimzi") || Collection.isAssignableFrom(it.returnType))
     }.each { walk(it.invoke(node), path + "." + it.name.substring(3).uncapitalize()) }
 }
-assert resource.spec != null
-walk(resource.spec, "spec")
-println "loaded ${resource.metadata.name} with ${resource.spec.mirrors.size()} mirror to ${resource.spec.target.alias}"
+args.each {
+    def file = new File(it)
+    name = file.name
+    def resource = new ObjectMapper(new YAMLFactory()).readValue(file, type)
+    walk(resource.spec, "spec")
+    println "${name} loaded ${resource.metadata.name} with ${resource.spec.mirrors.size()} mirror to ${resource.spec.target.alias}"
+}
