@@ -26,7 +26,7 @@ from tests.unit.consumers.consumer_contract import decode, value_of
 GROUP = "orders.simulated"
 PARTITIONS = 3
 STEPS = 400
-SEEDS = 25
+SEEDS = 12
 
 SETTINGS = RuntimeSettings(
     poll_interval_ms=1,
