@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from connectors.kafka import KafkaClients, KafkaSettings
 from consumers.runtime import KafkaBroker, RuntimeSettings
 from feed.testing import create_topics
-from tests.unit.consumers.consumer_contract import WAIT_S, ConsumerContract, Recorder, Running, until, value_of
+from tests.unit.consumers.consumer_contract import FAST, WAIT_S, ConsumerContract, Recorder, Running, until, value_of
 
 pytestmark = pytest.mark.integration
 
@@ -127,3 +127,9 @@ def test_the_broker_side_protocol(rig: KafkaRig) -> None:
     with Running(rig, sink, protocol="consumer"):
         until(lambda: len(sink.seen) == 4, "four records")
         until(lambda: rig.committed() == rig.end() and rig.committed(1) == rig.end(1), "commits")
+
+
+def test_a_rebalance_under_the_broker_side_protocol(rig: KafkaRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hand-over between members is as clean under KIP-848."""
+    monkeypatch.setitem(FAST, "protocol", "consumer")
+    TestRuntimeOnKafka().test_a_rebalance_hands_over_without_loss(rig)
