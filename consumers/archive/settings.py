@@ -24,9 +24,9 @@ class ArchiveSettings(Settings):
     """A minute is closed this long after its first record arrived, whatever time the records have reached. Longer
     than a
     minute and its grace, so that a steady flow makes one object a minute and partition."""
-    object_bytes: int = Field(default=16 * 1024 * 1024, ge=4_096)
+    object_bytes: int = Field(default=8 * 1024 * 1024, ge=4_096)
     """A minute that takes this much memory is closed; it goes on in another object."""
-    memory_bytes: int = Field(default=96 * 1024 * 1024, ge=1024 * 1024)
+    memory_bytes: int = Field(default=48 * 1024 * 1024, ge=1024 * 1024)
     """Bound for all open minutes of all partitions together: above it the largest is closed early."""
-    parallel_uploads: int = Field(default=8, ge=1, le=64)
+    parallel_uploads: int = Field(default=4, ge=1, le=64)
     """Objects that are uploaded at once."""

@@ -154,9 +154,8 @@ class ArchiveWriter:
         """Store the largest minute now."""
         number = max(self._minutes, key=lambda number: self._minutes[number].nbytes)
         self._settle(number, wait=True)
-        if number in self._minutes:
-            self._send(number)
-            self._settle(number, wait=True)
+        self._send(number)
+        self._settle(number, wait=True)
 
     def _take(self, number: int, held: int, records: list[Record]) -> None:
         fresh = [record for record in records if record.offset() > held] if records[0].offset() <= held else records
@@ -177,8 +176,8 @@ class ArchiveWriter:
                 self._send(number)
 
     def _send(self, number: int) -> None:
-        minute = self._minutes[number]
-        if minute.sending is not None or not minute.waiting:
+        minute = self._minutes.get(number)
+        if minute is None or minute.sending is not None or not minute.waiting:
             return
         waiting, minute.waiting = minute.waiting, RecordColumns()
         records = waiting.table()
@@ -187,9 +186,10 @@ class ArchiveWriter:
         self._settle(number, wait=False)
 
     def _settle(self, number: int, *, wait: bool) -> None:
-        minute = self._minutes[number]
-        sending = minute.sending
-        if sending is None:
+        """See what became of a minute's run; a minute with nothing left is closed, so it may be gone after any call."""
+        minute = self._minutes.get(number)
+        sending = minute.sending if minute is not None else None
+        if minute is None or sending is None:
             return
         try:
             done = (sending.upload.wait(),) if wait else sending.upload.poll(self._now_ms())

@@ -21,7 +21,7 @@ class AuditSettings(Settings):
     PUTs that costs."""
     segment_bytes: int = Field(default=8 * 1024 * 1024, ge=4_096)
     """A segment is closed at this size in memory, however young it is."""
-    memory_bytes: int = Field(default=96 * 1024 * 1024, ge=1024 * 1024)
+    memory_bytes: int = Field(default=48 * 1024 * 1024, ge=1024 * 1024)
     """Bound for all open segments together: above it the largest is closed early."""
     retention_days: int = Field(default=7 * 365, ge=1)
     """How long Object Lock keeps every segment from its writing on, in COMPLIANCE mode: nobody can shorten it, the
@@ -36,5 +36,5 @@ class AuditSettings(Settings):
     anchor_table: str | None = None
     """DynamoDB table, best of another account, in which the last digest is noted; partition key `log`. Without it a cut
     tail of the log is not seen."""
-    parallel_uploads: int = Field(default=8, ge=1, le=64)
+    parallel_uploads: int = Field(default=4, ge=1, le=64)
     """Segments of different partitions that are uploaded at once."""

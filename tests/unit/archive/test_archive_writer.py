@@ -152,7 +152,7 @@ def test_two_owners_of_a_partition_store_each_record_once() -> None:
 def test_memory_is_bounded_over_all_partitions() -> None:
     """Open minutes are closed early when all together take too much; nothing is lost by it."""
     store = MemoryStore()
-    process = Process(store, memory_bytes=1024 * 1024, object_bytes=100 * 1024 * 1024)
+    process = Process(store, memory_bytes=1024 * 1024, object_bytes=100 * 1024 * 1024, grace_ms=3_600_000)
     writer = process.open()
     top = 0
     for start in range(0, 4_000, 100):

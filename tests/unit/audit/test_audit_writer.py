@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -168,6 +169,29 @@ def test_a_store_that_is_away_takes_nothing_more_than_fits() -> None:
     writer.add([record(offset) for offset in range(200, 300)])
     writer.flush()
     assert offsets_in(store) == list(range(300))
+
+
+def test_memory_is_bounded_over_all_partitions() -> None:
+    """The largest open segment is closed early when all together take too much; nothing is lost by it."""
+    store = MemoryStore()
+    sink = AuditSink(
+        store,
+        AuditSettings(bucket="memory", memory_bytes=1024 * 1024, segment_bytes=100 * 1024 * 1024),
+        registry=CollectorRegistry(),
+        now_ms=lambda: 1_767_225_600_000,
+        executor=InlineExecutor(),
+    )
+    other = replace(PARTITION, number=1)
+    writers = [sink.open(partition, 0)[1] for partition in (PARTITION, other)]
+    for start in range(0, 4_000, 100):
+        for writer in writers:
+            writer.add([record(offset) for offset in range(start, start + 100)])
+            assert sum(writer.nbytes for writer in writers) < 1_400_000  # type: ignore[attr-defined]  # the bound, a batch
+    assert store.puts > 2
+    for writer in writers:
+        writer.flush()
+    assert offsets_in(store) == list(range(4_000))
+    assert [found.offset() for found in read_chain(store, "audit", other)] == list(range(4_000))
 
 
 @settings(max_examples=150, deadline=None)
