@@ -100,6 +100,7 @@ class Comparison:
     def __init__(self, *, aligned: bool = False, window: int = WINDOW) -> None:
         self.tally = Tally()
         self.aligned = aligned
+        self._copy_is_older = False
         self._window = window
         self._source: deque[Print] = deque()
         self._copy: deque[Print] = deque()
@@ -128,6 +129,11 @@ class Comparison:
         return len(self._copy) >= self._window
 
     @property
+    def judges_what_waits(self) -> bool:
+        """A source record that stays without a copy is a difference; else the copy may have let it expire."""
+        return self.aligned or self._copy_is_older
+
+    @property
     def waiting(self) -> Print | None:
         """The oldest source record that the copy has not got yet."""
         return self._source[0] if self._source else None
@@ -153,12 +159,20 @@ class Comparison:
         if ended and self.aligned:
             self._skip(len(self._source), len(self._copy))
 
-    def restart(self) -> int:
-        """After a gap, look for a common record anew; returns how many source records were pending and are given up."""
+    def restart(self, *, copy_is_older: bool) -> int:
+        """After a gap, look for a common record anew.
+
+        Args:
+            copy_is_older: the source begins later than the copy now, so it is the copy that is read up to it.
+
+        Returns:
+            How many source records were pending and are given up.
+        """
         given_up = len(self._source)
         self._source.clear()
         self._copy.clear()
         self.aligned = False
+        self._copy_is_older = copy_is_older
         return given_up
 
     def give_up(self) -> None:
@@ -167,17 +181,25 @@ class Comparison:
         self.compare(ended=True)
 
     def _align(self) -> None:
-        """Drop source records until one is in the copy's window: the copy keeps less, and nothing is held for it."""
-        places = {one.digest: index for index, one in reversed(list(enumerate(self._copy)))}
-        while self._source and places:
-            index = places.get(self._source[0].digest)
+        """Drop the older side's records until one is in the other's window; nothing is held for it.
+
+        At a fresh start the source is older: it keeps more. What it has before the copy's window is not judged.
+        When the copy is older, what the source has before the first common record never came: it is missing.
+        """
+        older, later = (self._copy, self._source) if self._copy_is_older else (self._source, self._copy)
+        places = {one.digest: index for index, one in reversed(list(enumerate(later)))}
+        while older and places:
+            index = places.get(older[0].digest)
             if index is not None:
-                for _ in range(index):  # the source no longer has these
-                    self._copy.popleft()
                 self.aligned = True
+                if self._copy_is_older:
+                    self._skip(index, 0)
+                else:
+                    for _ in range(index):
+                        later.popleft()
                 return
-            self._source.popleft()
-            self.tally.before += 1
+            older.popleft()
+            self.tally.before += 0 if self._copy_is_older else 1
 
     def _match(self) -> None:
         source, copy = self._source.popleft(), self._copy.popleft()

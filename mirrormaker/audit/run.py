@@ -10,10 +10,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from connectors.telemetry import Checks
-from mirrormaker.audit.comparison import Comparison, Example, Kind, Tally
+from mirrormaker.audit.comparison import Comparison, Example, Kind, Print, Tally
 from mirrormaker.audit.side import Partition, Side, Trim
 from mirrormaker.audit.state import AuditState, load_state
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RetryableError
 
 _log = logging.getLogger(__name__)
 
@@ -136,11 +136,16 @@ class Audit:
         self._copy.start({partition: offsets[1] if offsets else None for partition, offsets in saved.items()})
 
     def step(self) -> bool:
-        """Read a little of both sides and compare; returns whether anything came."""
-        of_source, source_trims = self._source.read(READ_WAIT_S / 2)
-        of_copy, copy_trims = self._copy.read(READ_WAIT_S / 2)
-        for trim in (*source_trims, *copy_trims):
-            self._trimmed(trim)
+        """Read a little of both sides and compare; returns whether anything came.
+
+        A cluster that is away makes health red until it is back; what was read before it went is kept.
+        """
+        of_source, source_trims = self._read(self._source)
+        of_copy, copy_trims = self._read(self._copy)
+        for trim in source_trims:
+            self._trimmed(trim, copy_is_older=True)
+        for trim in copy_trims:
+            self._trimmed(trim, copy_is_older=False)
         for partition, lane in self._lanes.items():
             before = lane.comparison.tally.matched
             lane.comparison.add_source(of_source.get(partition, ()))
@@ -175,7 +180,7 @@ class Audit:
                 moved_ms = self._now_ms()
         for partition in open_lanes:
             comparison = self._lanes[partition].comparison
-            if comparison.aligned or self._never_copied(partition):
+            if comparison.judges_what_waits or self._never_copied(partition):
                 comparison.give_up()
         self._report()
         self._keep(force=True)
@@ -190,6 +195,16 @@ class Audit:
                 for partition, lane in sorted(self._lanes.items())
             ),
         )
+
+    def _read(self, side: Side) -> tuple[dict[Partition, list[Print]], list[Trim]]:
+        check = f"mirror-audit-{self.flow}-{side.name}"
+        try:
+            found = side.read(READ_WAIT_S / 2)
+        except RetryableError as error:
+            self._health.set(check, ok=False, reason=str(error))
+            return {}, []
+        self._health.set(check, ok=True, reason="read")
+        return found
 
     def _done(self, partition: Partition, end: int) -> bool:
         """All that the source held at the start was compared, and the copy was read to its end."""
@@ -233,12 +248,12 @@ class Audit:
             partition = Partition(topic, number)
             self._state.next_offsets.pop(str(partition), None)
             lane = self._lanes.setdefault(partition, _Lane(Comparison()))
-            lane.comparison.restart()
+            lane.comparison.restart(copy_is_older=side is self._source)
             lane.comparison.tally.add(Kind.RECREATED, Example(-1, -1))
 
-    def _trimmed(self, trim: Trim) -> None:
+    def _trimmed(self, trim: Trim, *, copy_is_older: bool) -> None:
         comparison = self._lanes[trim.partition].comparison
-        given_up = comparison.restart()
+        given_up = comparison.restart(copy_is_older=copy_is_older)
         count = max(1, trim.begins - trim.wanted) + given_up
         comparison.tally.add(Kind.TRIMMED, Example(trim.wanted, trim.begins), count)
 
@@ -250,7 +265,7 @@ class Audit:
             lane.waits_since_ms = self._now_ms() if waiting else None
             lane.stalled = False
         elif not lane.stalled and self._waiting_ms(lane) > self._stall_after_ms:
-            if not lane.comparison.aligned and not self._never_copied(partition):
+            if not lane.comparison.judges_what_waits and not self._never_copied(partition):
                 return
             lane.stalled = True
             lane.comparison.tally.add(Kind.STALLED, Example(waiting.offset, -1))
@@ -281,10 +296,7 @@ class Audit:
         now = self._now_ms()
         if self._lanes and now - self._asked_ms >= IDS_EVERY_MS:
             self._asked_ms = now
-            known = dict(self._state.topic_ids)
-            self._note_recreated()
-            if any(self._state.topic_ids[key] != known[key] for key in known):
-                self.start()
+            self._look_for_other_topics()
         if self._state_file and (force or now - self._saved_ms >= SAVE_EVERY_MS):
             self._saved_ms = now
             for partition, lane in self._lanes.items():
@@ -292,3 +304,12 @@ class Audit:
                 if source is not None and copy is not None:
                     self._state.next_offsets[str(partition)] = (source, copy)
             self._state.save(self._state_file)
+
+    def _look_for_other_topics(self) -> None:
+        known = dict(self._state.topic_ids)
+        try:
+            self._note_recreated()
+            if any(self._state.topic_ids[key] != known.get(key) for key in self._state.topic_ids):
+                self.start()
+        except RetryableError as error:
+            _log.warning("topics not asked for flow=%s reason=%s", self.flow, error)

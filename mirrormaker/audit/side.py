@@ -19,12 +19,15 @@ from confluent_kafka import (
 
 from connectors.kafka import KafkaClients, error_of, topic_id_text
 from mirrormaker.audit.comparison import Print, fingerprint
+from schemas.errors import RetryableError
 
 _log = logging.getLogger(__name__)
 
 # librdkafka's own codes have no other name
 _END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001
 _OFFSET_GONE = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+
+_GONE_FOR_NOW = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001
 
 BATCH = 500
 ASK_WITHIN_S = 20.0
@@ -78,12 +81,18 @@ class Side:
 
     def partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """Topic → number of partitions; absent topics are absent."""
-        known = self._reader.list_topics(timeout=ASK_WITHIN_S).topics
+        try:
+            known = self._reader.list_topics(timeout=ASK_WITHIN_S).topics
+        except KafkaException as error:
+            raise error_of(error.args[0], f"listing topics at {self.name}") from error
         return {topic: len(known[topic].partitions) for topic in topics if topic in known}
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         """First offset, and the one after the last."""
-        low, high = self._reader.get_watermark_offsets(_tp(partition), timeout=ASK_WITHIN_S)
+        try:
+            low, high = self._reader.get_watermark_offsets(_tp(partition), timeout=ASK_WITHIN_S)
+        except KafkaException as error:
+            raise error_of(error.args[0], f"asking where {partition} ends at {self.name}") from error
         return low, high
 
     def start(self, offsets: Mapping[Partition, int | None]) -> None:
@@ -96,7 +105,11 @@ class Side:
         )
 
     def read(self, wait_s: float) -> tuple[dict[Partition, list[Print]], list[Trim]]:
-        """What came within ``wait_s``, by partition in order, and where offsets turned out to be gone."""
+        """What came within ``wait_s``, by partition in order, and where offsets turned out to be gone.
+
+        Raises:
+            RetryableError: the cluster or a topic is away; the next call may work.
+        """
         prints: dict[Partition, list[Print]] = {}
         trims: list[Trim] = []
         for message in self._reader.consume(BATCH, wait_s):
@@ -110,6 +123,10 @@ class Side:
                 self._ended.add(partition)
             elif error.code() == _OFFSET_GONE:
                 trims.append(self._begin_again(partition))
+            elif error.code() in _GONE_FOR_NOW:
+                raise RetryableError(
+                    f"{partition} is not there at {self.name}.", hint="The topic was deleted; it is asked for again."
+                )
             else:
                 raise error_of(error, f"reading {partition} at {self.name}")
         return prints, trims

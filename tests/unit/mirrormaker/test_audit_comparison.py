@@ -117,6 +117,20 @@ def test_a_copy_that_keeps_less_is_aligned_first() -> None:
     assert (tally.before, tally.matched) == (600, 400)
 
 
+def test_a_source_that_begins_later_is_aligned_too() -> None:
+    """After a gap at the source the copy is read up to it; what the source has and the copy skipped is missing."""
+    comparison = Comparison(aligned=True)
+    comparison.restart(copy_is_older=True)
+    comparison.add_copy(prints(list(range(50))))
+    comparison.compare()
+    comparison.add_source(prints(list(range(80, 90))))
+    comparison.compare()
+    comparison.add_copy(prints([*range(50, 80), *range(82, 90)]))
+    comparison.compare()
+    assert comparison.tally.counts == {Kind.MISSING: 2}
+    assert (comparison.tally.matched, comparison.tally.before) == (8, 0)
+
+
 def test_memory_is_bounded() -> None:
     """However far the copy is behind, a side takes no more than its window."""
     comparison = Comparison(aligned=True, window=10)

@@ -1,0 +1,194 @@
+"""The running audit on two sides in memory: what it tells, and when its health is red."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.telemetry import Checks
+from mirrormaker.audit import Audit, AuditMetrics, Kind, Partition, Print
+from mirrormaker.audit.side import Trim
+from schemas.errors import ConfigError, RetryableError
+
+ONE = Partition("orders", 0)
+
+
+class MemorySide:
+    """A side whose log is a list of numbers; it can be away, trimmed or made anew."""
+
+    def __init__(self, name: str, numbers: Iterable[int], *, partitions: int = 1) -> None:
+        self.name = name
+        self.log = list(numbers)
+        self.begins = 0
+        self.identity = "first"
+        self.away = False
+        self._partitions = partitions
+        self._next = 0
+        self._held = False
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(topics, self.identity)
+
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        return dict.fromkeys(topics, self._partitions) if self._partitions else {}
+
+    def watermarks(self, partition: Partition) -> tuple[int, int]:
+        return self.begins, len(self.log)
+
+    def start(self, offsets: Mapping[Partition, int | None]) -> None:
+        offset = offsets[ONE]
+        self._next = self.begins if offset is None else offset
+
+    def read(self, wait_s: float) -> tuple[dict[Partition, list[Print]], list[Trim]]:
+        if self.away:
+            raise RetryableError("away", hint="later")
+        if self._next < self.begins:
+            trim = Trim(ONE, self._next, self.begins)
+            self._next = self.begins
+            return {}, [trim]
+        begin = self._next
+        if not self._held:
+            self._next = min(len(self.log), begin + 7)
+        prints = [Print(self.log[at].to_bytes(16, "big"), at) for at in range(begin, self._next)]
+        return ({ONE: prints} if prints else {}), []
+
+    def has_ended(self, partition: Partition) -> bool:
+        return self._next >= len(self.log)
+
+    def has_read_to(self, partition: Partition, offset: int) -> bool:
+        return self._next >= offset
+
+    def hold(self, partition: Partition, *, held: bool) -> None:
+        self._held = held
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ms = 0
+
+    def __call__(self) -> int:
+        self.ms += 10
+        return self.ms
+
+
+def audit_of(source: MemorySide, copy: MemorySide, state_file: Path | None = None) -> tuple[Any, Checks]:
+    health = Checks()
+    sides: Any = (source, copy)
+    metrics = AuditMetrics(CollectorRegistry())
+    made = Audit(
+        "eu->us",
+        *sides,
+        ("orders",),
+        now_ms=Clock(),
+        metrics=metrics,
+        health=health,
+        stall_after_ms=500,
+        state_file=state_file,
+    )
+    return made, health
+
+
+def red(health: Checks) -> set[str]:
+    return {name for name, check in health.read().items() if not check.ok}
+
+
+def counts(audit: Any) -> dict[Kind, int]:
+    verdict = audit.verdict()
+    return {kind: verdict.count(kind) for kind in Kind if verdict.count(kind)}
+
+
+def test_equal_sides_are_equal_and_green() -> None:
+    """Everything is matched, health is green, and the run ends by itself."""
+    audit, health = audit_of(MemorySide("eu", range(100)), MemorySide("us", range(100)))
+    assert audit.run_once(settle_ms=2_000).matched == 100
+    assert red(health) == set()
+
+
+def test_an_empty_copy_is_all_missing() -> None:
+    """A partition that never got a record lacks every record of the source."""
+    audit, health = audit_of(MemorySide("eu", range(30)), MemorySide("us", []))
+    audit.run_once(settle_ms=2_000)
+    assert counts(audit)[Kind.MISSING] == 30
+    assert red(health) == {"mirror-audit-eu->us"}
+
+
+def test_a_stall_is_told_once_and_green_again() -> None:
+    """Red while the oldest record waits for too long; the count stays, the colour does not."""
+    source, copy = MemorySide("eu", range(10)), MemorySide("us", range(10))
+    audit, health = audit_of(source, copy)
+    audit.start()
+    for _ in range(10):
+        audit.step()
+    source.log.append(10)
+    for _ in range(100):
+        audit.step()
+    assert counts(audit) == {Kind.STALLED: 1}
+    assert red(health) == {"mirror-audit-eu->us"}
+    copy.log.append(10)
+    audit.step()
+    assert red(health) == set()
+
+
+def test_a_cluster_that_is_away_is_red_and_loses_nothing() -> None:
+    """Reading goes on when it is back, with nothing told that is not so."""
+    source, copy = MemorySide("eu", range(50)), MemorySide("us", range(50))
+    audit, health = audit_of(source, copy)
+    audit.start()
+    audit.step()
+    source.away = True
+    audit.step()
+    assert red(health) == {"mirror-audit-eu->us-eu"}
+    source.away = False
+    for _ in range(20):
+        audit.step()
+    assert audit.verdict().matched == 50
+    assert counts(audit) == {}
+    assert red(health) == set()
+
+
+def test_what_was_trimmed_before_it_was_read_is_told(tmp_path: Path) -> None:
+    """Offsets that are gone on resuming are counted as trimmed, and the rest is compared."""
+    state = tmp_path / "state.json"
+    source, copy = MemorySide("eu", range(50)), MemorySide("us", range(50))
+    first, _ = audit_of(source, copy, state)
+    first.run_once(settle_ms=2_000)
+    source.log += range(50, 100)
+    copy.log += range(50, 100)
+    source.begins = 80
+    again, _ = audit_of(source, copy, state)
+    verdict = again.run_once(settle_ms=2_000)
+    assert verdict.count(Kind.TRIMMED) == 30
+    assert verdict.matched == 20
+
+
+def test_a_topic_made_anew_is_told_while_it_runs() -> None:
+    """Another id is another topic: told once, and compared from its beginning."""
+    source, copy = MemorySide("eu", range(10)), MemorySide("us", range(10))
+    audit, health = audit_of(source, copy)
+    audit.start()
+    for _ in range(5):
+        audit.step()
+    source.identity, source.log = "second", list(range(200, 220))
+    for _ in range(3000):
+        audit.step()
+        if Kind.RECREATED in counts(audit):
+            break
+    copy.log += range(200, 220)
+    for _ in range(20):
+        audit.step()
+    assert Kind.MISSING not in counts(audit)
+    assert counts(audit)[Kind.RECREATED] == 1
+    assert audit.verdict().matched == 30
+    assert red(health) == {"mirror-audit-eu->us"}
+
+
+@pytest.mark.parametrize("partitions", [0, 2])
+def test_unlike_topics_are_refused(partitions: int) -> None:
+    """An absent copy, or one with another number of partitions, is a sentence before anything is read."""
+    audit, _ = audit_of(MemorySide("eu", range(3)), MemorySide("us", range(3), partitions=partitions))
+    with pytest.raises(ConfigError):
+        audit.start()
