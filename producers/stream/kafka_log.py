@@ -1,16 +1,12 @@
-"""The ports to Kafka: a transactional producer for each slot, the reader of its partition, the follower, the group."""
+"""The port to Kafka that writes: a transactional producer for each slot, and the reader of its partition."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -21,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import OffsetSpec
 
 from connectors.kafka import KafkaClients, error_of
-from producers.stream.ports import Assignment, BatchAbortedError, Headers, SlotLog, SlotLostError
+from producers.stream.ports import BatchAbortedError, Headers, SlotLog, SlotLostError
 from producers.stream.settings import ProducerSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
@@ -224,71 +220,3 @@ class KafkaLog:
                     f"--partition {slot}, and abort it",
                 )
         return list(entries.items())
-
-
-class KafkaFollower:
-    """Reads all partitions of the positions topic from their beginning on."""
-
-    def __init__(self, clients: KafkaClients, feed: str, slots: int) -> None:
-        self._reader = clients.reader()
-        topic = f"{feed}.positions"
-        self._reader.assign([TopicPartition(topic, slot, OFFSET_BEGINNING) for slot in range(slots)])
-
-    def poll(self, timeout_ms: int) -> Sequence[tuple[int, bytes, bytes | None]]:
-        """See :class:`producers.stream.ports.Follower`."""
-        entries = []
-        first = self._reader.poll(timeout_ms / 1_000)
-        rest = self._reader.consume(1_000, 0) if first is not None else []
-        for message in ([first] if first is not None else []) + rest:
-            fault = message.error()
-            if fault is None:
-                entries.append((message.partition() or 0, message.key() or b"", message.value()))
-            elif fault.fatal():
-                raise error_of(fault, "following the positions topic")
-        return entries
-
-    def close(self) -> None:
-        """See :class:`producers.stream.ports.Follower`."""
-        self._reader.close()
-
-
-class KafkaGroup:
-    """A member of the workers' group; its callbacks only post to a queue."""
-
-    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
-        self._topic = f"{feed}.positions"
-        self._events: deque[Assignment] = deque()
-        self._consumer = clients.group_consumer(
-            f"{feed}.producer", protocol=settings.group_protocol, session_timeout_ms=settings.session_timeout_ms
-        )
-        self._consumer.subscribe(
-            [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
-        )
-
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # nothing is fetched through the group: the follower reads the topic, and each slot its own partition
-        at_end = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
-        try:
-            consumer.incremental_assign(at_end)
-            consumer.pause(at_end)
-        except KafkaException as error:
-            # a callback must not raise; a membership that is broken shows in the next poll
-            _log.warning("assignment not taken over slots=%s error=%s", [p.partition for p in partitions], error)
-            return
-        self._events.append(Assignment(tuple(p.partition for p in partitions), given=True))
-
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002 (the client's signature)
-        self._events.append(Assignment(tuple(p.partition for p in partitions), given=False))
-
-    def poll(self, timeout_ms: int) -> Sequence[Assignment]:
-        """See :class:`producers.stream.ports.Group`."""
-        message = self._consumer.poll(timeout_ms / 1_000)
-        if message is not None and (fault := message.error()) is not None and fault.fatal():
-            raise error_of(fault, "being a member of the producers' group")
-        events = list(self._events)
-        self._events.clear()
-        return events
-
-    def close(self) -> None:
-        """See :class:`producers.stream.ports.Group`."""
-        self._consumer.close()

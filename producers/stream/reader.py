@@ -71,7 +71,7 @@ class ShardReader:
         """Forget what was read since ``position`` was saved; an answer under way will not count."""
         self._turn += 1
         self.saved, self._read, self._token = position, None, None
-        self.busy, self.ended = False, False
+        self.busy, self.ended, self.trims = False, False, 0
         self.due_ms = self._clock.steady_ms()
 
     def stuck(self, now: int, bound_ms: int) -> bool:

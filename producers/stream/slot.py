@@ -24,6 +24,9 @@ from schemas.position import BASELINE_KEY, SLOT_KEY, TRIMMED, Baseline, Position
 SURVEY_EVERY_MS = 5_000
 """A survey comes at least this often, since some of it depends on time alone."""
 
+TRIMS_AT_HORIZON = 3
+"""Answers in a row that say "trimmed" at the trim horizon before it is believed: it moves between two calls."""
+
 IDLE_STEP_MS = 1_000
 """Longest sleep between two steps."""
 
@@ -189,15 +192,22 @@ class Slot:
         return self.baseline.gone if self.baseline else ()
 
     def _trims(self, scene: Scene) -> list[Statement]:
-        """Gap events of readers that the stream has trimmed, once what they read before is published."""
+        """Gap events of readers that the stream has trimmed, once what they read before is published.
+
+        Some servers go on saying so at the trim horizon, where all that a shard has left is trimmed: if it is closed
+        too, nothing more can come of it, and the gap that is told already covers it.
+        """
         waiting = {reader.shard for reader, _, _ in self._pages}
-        return [
-            gap(scene, self.positions[reader.shard], TRIMMED_AFTER)
-            for reader in self.readers.values()
-            if reader.trims >= (1 if reader.saved.sequence is not None else 3)
-            and reader.shard not in waiting
-            and self.positions[reader.shard].start != TRIMMED
-        ]
+        told: list[Statement] = []
+        for reader in self.readers.values():
+            position = self.positions[reader.shard]
+            if reader.shard in waiting or reader.trims < (1 if position.sequence is not None else TRIMS_AT_HORIZON):
+                continue
+            if position.start != TRIMMED:
+                told.append(gap(scene, position, TRIMMED_AFTER))
+            elif reader.closed and reader.trims >= TRIMS_AT_HORIZON:
+                told.append(Statement(position=replace(position, state=ShardState.GAP, at_ms=scene.now_ms)))
+        return told
 
     def _still_idle(self, scene: Scene) -> list[Statement]:
         """A shard that never had a record, and is at its tip, has lost nothing so far: say so now and then."""

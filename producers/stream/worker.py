@@ -17,7 +17,8 @@ from connectors.telemetry import Telemetry
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
 from producers.stream.health import judge
-from producers.stream.kafka_log import KafkaFollower, KafkaGroup, KafkaLog
+from producers.stream.kafka_group import KafkaFollower, KafkaGroup
+from producers.stream.kafka_log import KafkaLog
 from producers.stream.metrics import Metrics
 from producers.stream.owner import OwnerState, SlotOwner
 from producers.stream.ports import Clock, Follower, Group, Log, Stream

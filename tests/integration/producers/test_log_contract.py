@@ -15,7 +15,8 @@ from feed.testing import create_topics
 from feed.testing.simulator import Faults, SimulatedClock, SimulatedGroup, SimulatedKafka
 from feed.testing.simulator.kafka import SimulatedFollower
 from producers.stream import ProducerSettings
-from producers.stream.kafka_log import KafkaFollower, KafkaGroup, KafkaLog
+from producers.stream.kafka_group import KafkaFollower, KafkaGroup
+from producers.stream.kafka_log import KafkaLog
 from producers.stream.ports import Follower, Group, Log, SlotLostError
 
 pytestmark = pytest.mark.integration
