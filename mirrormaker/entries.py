@@ -51,18 +51,21 @@ def escape_value(value: str) -> str:
 
     Backslashes doubled, a leading space kept, line ends written out.
     """
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    escaped = "".join(char if " " <= char <= "~" else _unicode(char) for char in escaped)
+    escaped = _escaped(value)
     return f"\\{escaped}" if escaped.startswith(" ") else escaped
 
 
 def escape_key(key: str) -> str:
     """A key as ``java.util.Properties`` reads it back unchanged.
 
-    Separators, comment signs and spaces get a backslash.
+    As a value, and separators, comment signs and spaces get a backslash.
     """
-    escaped = escape_value(key)
-    return "".join(f"\\{char}" if char in ":=#! " else char for char in escaped)
+    return "".join(f"\\{char}" if char in ":=#! " else char for char in _escaped(key))
+
+
+def _escaped(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return "".join(char if " " <= char <= "~" else _unicode(char) for char in escaped)
 
 
 def _unicode(char: str) -> str:
