@@ -80,6 +80,8 @@ def local_config(stack: Stack, plan: DemoPlan) -> dict[str, Any]:
             for region in plan.regions
             if region != HOME
         ],
+        # the least that brokers allow by default: a killed worker is noticed so long after its last heartbeat
+        "producer": {"session_timeout_ms": 6_000},
         "consumers": {name: _consumer(name) for name in plan.consumers},
     }
 

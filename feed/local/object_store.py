@@ -87,7 +87,9 @@ class ObjectStore(ProcessPart):
             "GOMEMLIMIT": MEMORY_LIMIT,
         }
         arguments = [f"-{key}={value}" for key, value in options.items()]
-        return with_environment(environment, [str(self._program), "mini", *arguments])
+        # its log files would otherwise stay in the system's folder for temporary files
+        logs = f"-logdir={self.site.state_of(self.name)}"
+        return with_environment(environment, [str(self._program), logs, "mini", *arguments])
 
     def client(self) -> S3Client:
         """A client that gives up quickly, for probes."""
