@@ -111,6 +111,10 @@ class Loader:
         """Drop what waits for a partition. A load that carries it may still commit: the next owner reads the ledger."""
         self._assigned.pop(partition, None)
 
+    def carries(self, partition: Partition) -> bool:
+        """Whether the load under way has rows of a partition."""
+        return self._under_way is not None and any(part.partition == partition for part in self._under_way.load.parts)
+
     def gathered(self) -> None:
         """Rows were added: the interval begins with the first."""
         if self._gathering_since_ms is None:

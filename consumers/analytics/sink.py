@@ -20,7 +20,6 @@ from consumers.analytics.tables import Tables
 from consumers.analytics.warehouse import Warehouse
 from consumers.runtime.contracts import Partition, PartitionWriter, Record
 from schemas.change import Change
-from schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
 
@@ -125,10 +124,12 @@ class AnalyticsWriter:
         fresh = [record for record in records if record.offset() >= self._assigned.taken]
         if not fresh:
             return
-        rows = [self._row_of(record) for record in fresh]
+        # an empty value carries no change: it is passed over
+        rows = [self._row_of(record, value) for record in fresh if (value := record.value()) is not None]
         self._assigned.rows.extend(rows)
         self._assigned.taken = fresh[-1].offset() + 1
-        self._loader.gathered()
+        if rows:
+            self._loader.gathered()
 
     def tick(self, now_ms: int) -> None:
         """Go on with the load under way, or start the next: of all partitions, whichever is asked first."""
@@ -139,18 +140,13 @@ class AnalyticsWriter:
         self._loader.wait()
 
     def durable(self) -> int:
-        """Where the warehouse's ledger stands."""
-        return self._assigned.loaded
+        """Where the warehouse's ledger stands; behind it, what held no change while nothing waits for a load."""
+        waiting = len(self._assigned.rows) or self._loader.carries(self._partition)
+        return self._assigned.loaded if waiting else max(self._assigned.loaded, self._assigned.taken)
 
     def close(self) -> None:
         """Forget the assignment."""
         self._loader.forget(self._partition)
 
-    def _row_of(self, record: Record) -> Row:
-        value = record.value()
-        if value is None:
-            raise PoisonError(
-                f"the record at offset {record.offset()} of partition {record.partition()} has no value",
-                hint="every change has one: something else than the feed writes to this topic",
-            )
+    def _row_of(self, record: Record, value: bytes) -> Row:
         return self._shape.row_of(self._decode(value), record.partition(), record.offset())

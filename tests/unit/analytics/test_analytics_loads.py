@@ -196,13 +196,23 @@ def test_a_poison_record_takes_nothing_with_it(warehouse: MemoryWarehouse) -> No
     bad = StoredRecord("orders", 0, 1, b"k", b"\xc3\x01nonsense", [], 1, START_MS)
     with pytest.raises((PoisonError, FatalError)):
         writer.add([good, bad])
-    empty = StoredRecord("orders", 0, 1, b"k", None, [], 1, START_MS)
-    with pytest.raises(PoisonError):
-        writer.add([good, empty])
     writer.add([good])
     writer.add([record(2, change(1, "o-1", sequence=2))])
     writer.flush()
     assert len(history(warehouse)) == 2
+
+
+def test_an_empty_value_is_passed_over(warehouse: MemoryWarehouse) -> None:
+    """A tombstone carries no change: it makes no row and does not hold the commit back."""
+    _, writer = Process(warehouse).open()
+    empty = StoredRecord("orders", 0, 0, b"k", None, [], 1, START_MS)
+    writer.add([empty])
+    assert writer.durable() == 1
+    writer.add([record(1, change(0, "o-1", sequence=1)), StoredRecord("orders", 0, 2, b"k", None, [], 1, START_MS)])
+    assert writer.durable() == 0
+    writer.flush()
+    assert writer.durable() == 3
+    assert len(history(warehouse)) == 1
 
 
 def test_text_that_does_not_fit_is_named(warehouse: MemoryWarehouse) -> None:
