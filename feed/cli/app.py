@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import archive, audit, config, demo, mirror, run, schemas, status, topics, up, verify
+from feed.cli import analytics, archive, audit, config, demo, mirror, run, schemas, status, topics, up, verify
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -31,6 +31,7 @@ app.add_typer(schemas.app, name="schemas")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(audit.app, name="audit")
 app.add_typer(archive.app, name="archive")
+app.add_typer(analytics.app, name="analytics")
 
 
 def main() -> None:
