@@ -1,4 +1,4 @@
-"""The ports to Kafka that only listen: the follower of the positions topic, and the membership in the workers' group."""
+"""The ports to Kafka that only listen: the follower of the positions topic, and the membership in the group."""
 
 from __future__ import annotations
 
