@@ -20,16 +20,17 @@ def analytics() -> None:
     """Ask the data warehouse."""
 
 
-@app.command(epilog='Example: feed analytics query "SELECT status, COUNT(*) AS orders FROM public.orders GROUP BY
-status"')
+@app.command(epilog='Example: feed analytics query "SELECT status, COUNT(*) FROM public.orders GROUP BY status"')
 def query(
     sql: Annotated[str, typer.Argument(help="One SELECT, in Redshift's SQL.")],
     *,
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON line for each row instead of a table.")] = False,
 ) -> None:
-    """Run one query over the Data API and print its rows; tables: orders, orders_current, orders_history,
-    load_ledger."""
+    """Run one query over the Data API and print its rows.
+
+    Tables: orders (living items), orders_current, orders_history, load_ledger.
+    """
     from connectors.aws import AwsClients  # noqa: PLC0415 - loads boto3: not for `feed --help`
     from connectors.redshift import Redshift  # noqa: PLC0415
     from feed.config.consumers import AnalyticsConsumer  # noqa: PLC0415
