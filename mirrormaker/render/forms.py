@@ -137,7 +137,11 @@ def names_of(form: Form, flow: Flow) -> names.Names:
             return names.dedicated_names(flow)
         case Form.STRIMZI:
             return names.strimzi_names(flow)
-        case _:
+        case Form.MSK_CONNECT:
+            return names.msk_connect_names(flow)
+        case Form.MSK_REPLICATOR:
+            return names.msk_replicator_names(flow)
+        case Form.CONNECT:
             return names.connect_names(flow)
 
 

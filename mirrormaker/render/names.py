@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mirrormaker.topology import Flow
 
@@ -20,6 +20,7 @@ class Names:
         checkpoint_connector: the connector that translates offsets.
         worker_topics: offsets, configurations, states; in this order.
         heartbeats: whether a heartbeat connector is there and makes its topic.
+        prefixes: where a service names group, worker topics and transactional ids itself: what they begin with.
     """
 
     group_id: str
@@ -27,18 +28,26 @@ class Names:
     checkpoint_connector: str
     worker_topics: tuple[str, str, str]
     heartbeats: bool = False
+    prefixes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The workers' group; a name that ends in ``*`` is a prefix."""
+        return tuple(f"{prefix}*" for prefix in self.prefixes) or (self.group_id,)
 
     @property
     def transactional_id_prefixes(self) -> tuple[str, ...]:
         """All transactional ids of the form begin with one of these."""
-        return (f"{TRANSACTIONAL_ID_OF_WORKERS}{self.group_id}", f"{self.group_id}-")
+        return self.prefixes or (f"{TRANSACTIONAL_ID_OF_WORKERS}{self.group_id}", f"{self.group_id}-")
 
     def internal_topics(self, flow: Flow) -> tuple[str, ...]:
         """Every topic at the target that only MirrorMaker uses."""
         source = flow.source.name
         heartbeats = ("heartbeats",) if self.heartbeats else ()
+        # of a service's prefixes only those of AWS's own are topics
+        workers = tuple(f"{prefix}*" for prefix in self.prefixes if prefix.startswith("__")) or self.worker_topics
         return (
-            *self.worker_topics,
+            *workers,
             f"mm2-offset-syncs.{source}.internal",
             f"{source}.checkpoints.internal",
             *heartbeats,
@@ -62,7 +71,7 @@ def dedicated_names(flow: Flow) -> Names:
 
 
 def connect_names(flow: Flow) -> Names:
-    """On a Connect cluster of our own; also MSK Connect's connectors, whose group AWS names."""
+    """On a Connect cluster of our own."""
     base = f"mirror-{flow.source.name}-{flow.target.name}"
     return Names(
         group_id=base,
@@ -81,3 +90,13 @@ def strimzi_names(flow: Flow) -> Names:
         checkpoint_connector=f"{flow.name}.MirrorCheckpointConnector",
         worker_topics=base.worker_topics,
     )
+
+
+def msk_connect_names(flow: Flow) -> Names:
+    """MSK Connect names group and worker topics itself (its documented IAM policy has these prefixes)."""
+    return replace(connect_names(flow), prefixes=("__amazon_msk_connect_", "connect-"))
+
+
+def msk_replicator_names(flow: Flow) -> Names:
+    """MSK Replicator runs no workers that anyone can see."""
+    return replace(connect_names(flow), prefixes=("__amazon_msk_",))

@@ -87,7 +87,7 @@ def target_grants(flow: Flow, names: Names) -> tuple[Grant, ...]:
             ("CreateTopic", "DescribeTopic", "DescribeTopicDynamicConfiguration", "ReadData", "WriteData"),
             ("Create", "Describe", "DescribeConfigs", "Read", "Write"),
         ),
-        Grant("JoinItsWorkers", "group", (names.group_id,), ("AlterGroup", "DescribeGroup"), ("Read", "Describe")),
+        Grant("JoinItsWorkers", "group", names.groups, ("AlterGroup", "DescribeGroup"), ("Read", "Describe")),
         Grant("CommitTranslatedOffsets", "group", groups, ("AlterGroup", "DescribeGroup"), ("Read", "Describe")),
         Grant(
             "OneTransactionEach",

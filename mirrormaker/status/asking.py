@@ -10,7 +10,7 @@ from connectors.kafka import KafkaClients, error_of
 from mirrormaker.render.names import Names
 from mirrormaker.status.flow import FlowStatus, PartitionState, copied_offsets, task_states
 from mirrormaker.topology import Flow
-from schemas.errors import PoisonError, RetryableError
+from schemas.errors import ConfigError, PoisonError, RetryableError
 from schemas.headers import facts_of
 
 ASK_WITHIN_S = 20.0
@@ -23,8 +23,14 @@ def flow_status(
     """How a flow is now.
 
     Raises:
+        ConfigError: a service names the topics itself, so they cannot be asked.
         FeedError: a cluster does not answer within its bound, or refuses.
     """
+    if names.prefixes:
+        raise ConfigError(
+            "The service that runs this form names its topics itself.",
+            hint="Ask the service; or run feed mirror audit.",
+        )
     offsets_topic, _, status_topic = names.worker_topics
     at_target, at_source = target.reader(), source.reader()
     try:

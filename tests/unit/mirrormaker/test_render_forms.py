@@ -219,3 +219,12 @@ def test_missing_network_is_a_fault_for_each() -> None:
     with pytest.raises(ConfigError) as caught:
         files(Form.MSK_REPLICATOR, bare)
     assert caught.value.faults == ("Cluster eu has no ARN.", "Cluster eu has no subnets.")
+
+
+def test_msk_connects_own_names_are_allowed() -> None:
+    """MSK Connect names groups, topics and transactional ids itself: the policy allows its prefixes."""
+    policy = json.loads(files(Form.MSK_CONNECT)["eu-us-iam-policy.json"])
+    resources = {resource for statement in policy["Statement"] for resource in statement["Resource"]}
+    base = ARN.format("us-east-1")
+    for kind in ("group", "transactional-id", "topic"):
+        assert f"{base.replace(':cluster/', f':{kind}/')}/__amazon_msk_connect_*" in resources
