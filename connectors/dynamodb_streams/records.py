@@ -17,7 +17,8 @@ import orjson
 StreamRecord = dict[str, Any]
 """A record as boto3 gives it, but for ``ApproximateCreationDateTime``: a number of seconds instead of a datetime."""
 
-_BINARY_MARKS = (b'"B":', b'"BS":', b'"B" :', b'"BS" :')
+_BINARY_MARKS = (b'"B"', b'"BS"')
+"""A body without them has no binary value; one with them may have (an attribute can be named so), and is walked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,10 @@ def system_clock() -> Clock:
 
 
 class Worker:
-    """Runs until told to stop; whatever it is made of is passed in."""
+    """Runs until told to stop; whatever it is made of is passed in.
+
+    ``clock`` and ``stream`` are the machine's and DynamoDB's unless others are given.
+    """
 
     def __init__(
         self,
@@ -59,11 +62,12 @@ class Worker:
         telemetry: Telemetry,
         stop: threading.Event,
         clock: Clock | None = None,
+        stream: Stream | None = None,
     ) -> None:
         self._source, self._settings, self._codec = source, settings, codec
         self._kafka, self._telemetry, self._stop = kafka, telemetry, stop
         self._clock = clock or system_clock()
-        self._stream: Stream = StreamClient(aws, now_ms=self._clock.now_ms)
+        self._stream = stream or StreamClient(aws, now_ms=self._clock.now_ms)
         self._owners: dict[int, SlotOwner] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._assigned: frozenset[int] = frozenset()
