@@ -20,13 +20,14 @@ import docker.errors
 
 from feed.local.jars import POMS, kafka_jars
 from feed.local.settings import LocalSettings
+from feed.local.tools import JAVA_PACKAGES
 from schemas.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent / "images"
 LOG_CONFIGURATION = HERE.parent / "log4j2.xml"
-PACKAGES = ("busybox-static", "libc6", "openjdk-17-jre-headless")
+PACKAGES = ("busybox-static", "libc6", *JAVA_PACKAGES)
 UNPACK_WITHIN_S = 300
 BUILD_WITHIN_S = 600
 
@@ -116,7 +117,7 @@ def kafka_image(settings: LocalSettings) -> str:
         raise ConfigError(
             f"No Docker Engine answers: {e}", hint="Start Docker, or run the regions as processes (the default)."
         ) from e
-    jre = f"changefeed-jre:17-{content_tag(HERE / 'jre', _offered_versions())}"
+    jre = f"changefeed-jre:{content_tag(HERE / 'jre', _offered_versions())}"
     pom = (POMS / "kafka.xml").read_text() + LOG_CONFIGURATION.read_text()
     kafka = f"changefeed-kafka:{settings.kafka_version}-{content_tag(HERE / 'kafka', jre, pom)}"
     settings.cache_dir.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,9 @@ T = TypeVar("T")
 
 LOWEST_JAVA = 17
 INSTALL_WITHIN_S = 600
-PACKAGES = {"java": "openjdk-17-jre-headless", "mvn": "maven"}
+# Debian 12 has the first, Debian 13 the second, Ubuntu both
+JAVA_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless")
+MAVEN_PACKAGES = ("maven",)
 # where macOS and Homebrew put a runtime that is not on the path
 ELSEWHERE = (
     "/opt/homebrew/opt/openjdk/bin/java",
@@ -76,13 +78,28 @@ def _can_install() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def _install(package: str) -> None:
-    """``apt-get install``, once at a time on this machine; the output is shown only when it fails."""
-    with (Path(tempfile.gettempdir()) / "changefeed-apt.lock").open("w") as lock:
+def offers(policy: str) -> bool:
+    """Whether ``apt-cache policy PACKAGE``, which printed this, knows a version that could be installed."""
+    return any("Candidate:" in line and "(none)" not in line for line in policy.splitlines())
+
+
+def _first_offered(packages: Sequence[str]) -> str:
+    for package in packages:
+        policy = ["apt-cache", "policy", package]
+        asked = subprocess.run(policy, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        if offers(asked.stdout):
+            return package
+    return packages[0]
+
+
+def _install(packages: Sequence[str]) -> None:
+    """``apt-get install`` of the first that is offered, once at a time; the output is shown only when it fails."""
+    with (Path(tempfile.gettempdir()) / f"changefeed-apt-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=INSTALL_WITHIN_S, check=False)  # noqa: S607
+        package = _first_offered(packages)
         _log.info("installing package=%s", package)
         for command in (
-            ["apt-get", "-qq", "update"],
             [
                 "env",
                 "DEBIAN_FRONTEND=noninteractive",
@@ -102,17 +119,18 @@ def _install(package: str) -> None:
                 )
 
 
-def _missing(what: str, package: str, brew: str) -> ConfigError:
+def _missing(what: str, packages: Sequence[str], brew: str) -> ConfigError:
+    debian = " or ".join(packages)
     return ConfigError(
         f"{what} is needed to run Kafka and DynamoDB on this machine, and none was found.",
-        hint=f"Debian/Ubuntu: sudo apt-get install {package}. macOS: brew install {brew}. Then try again.",
+        hint=f"Debian/Ubuntu: sudo apt-get install {debian}. macOS: brew install {brew}. Then try again.",
     )
 
 
-def _require(find: Callable[[], T | None], package: str, missing: ConfigError, *, install: bool) -> T:
+def _require(find: Callable[[], T | None], packages: Sequence[str], missing: ConfigError, *, install: bool) -> T:
     found = find()
     if found is None and install and _can_install():
-        _install(package)
+        _install(packages)
         found = find()
     if found is None:
         raise missing
@@ -125,8 +143,8 @@ def require_java(*, install: bool) -> Java:
     Raises:
         ConfigError: none, and none could be installed; the hint is the command that installs one.
     """
-    missing = _missing(f"Java {LOWEST_JAVA} or later", PACKAGES["java"], "openjdk@17")
-    return _require(find_java, PACKAGES["java"], missing, install=install)
+    missing = _missing(f"Java {LOWEST_JAVA} or later", JAVA_PACKAGES, "openjdk@17")
+    return _require(find_java, JAVA_PACKAGES, missing, install=install)
 
 
 def require_maven(*, install: bool) -> Path:
@@ -135,5 +153,5 @@ def require_maven(*, install: bool) -> Path:
     Raises:
         ConfigError: none, and none could be installed; the hint is the command that installs it.
     """
-    missing = _missing("Maven", PACKAGES["mvn"], "maven")
-    return _require(find_maven, PACKAGES["mvn"], missing, install=install)
+    missing = _missing("Maven", MAVEN_PACKAGES, "maven")
+    return _require(find_maven, MAVEN_PACKAGES, missing, install=install)

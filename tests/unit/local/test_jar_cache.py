@@ -76,7 +76,8 @@ def test_what_is_missing_is_said_in_a_sentence(what: str, tmp_path: Path, monkey
     with pytest.raises(ConfigError) as caught:
         require(install=True)  # no apt-get on this path either
     assert "needed" in str(caught.value)
-    assert f"apt-get install {tools.PACKAGES[what]}" in caught.value.hint
+    packages = {"java": tools.JAVA_PACKAGES, "mvn": tools.MAVEN_PACKAGES}[what]
+    assert f"apt-get install {' or '.join(packages)}" in caught.value.hint
     assert "brew install" in caught.value.hint
 
 
@@ -87,3 +88,34 @@ def test_an_old_java_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
     monkeypatch.setattr(tools, "ELSEWHERE", ())
     assert tools.find_java() is None
+
+
+APT = """#!/bin/sh
+case "$0 $*" in
+  *apt-cache*17*) printf 'openjdk-17-jre-headless:\\n  Installed: (none)\\n  Candidate: (none)\\n' ;;
+  *apt-cache*21*) printf 'openjdk-21-jre-headless:\\n  Installed: (none)\\n  Candidate: 21.0.8\\n' ;;
+  *install*)
+    printf '#!/bin/sh\\necho openjdk version \\\\"21.0.8\\\\" >&2\\n' >"{bin}/java"
+    chmod +x "{bin}/java"
+    echo "$*" >>"{bin}/installed" ;;
+esac
+"""
+
+
+def test_the_offered_java_is_installed_where_that_is_the_custom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root with apt-get, the first Java that the distribution offers is installed and then found."""
+    for name in ("apt-get", "apt-cache"):
+        (tmp_path / name).write_text(APT.format(bin=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "env").symlink_to("/usr/bin/env")
+    (tmp_path / "chmod").symlink_to("/bin/chmod")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "ELSEWHERE", ())
+    monkeypatch.setattr(tools.sys, "platform", "linux")
+    monkeypatch.setattr(tools.os, "geteuid", lambda: 0)
+    assert tools.require_java(install=True).version == 21
+    installed = (tmp_path / "installed").read_text()
+    assert "openjdk-21-jre-headless" in installed
+    assert "openjdk-17" not in installed
