@@ -40,6 +40,9 @@ def judge(
     telemetry.health.set(
         "discovery", ok=not late, reason=str(discovery.last_error or "no complete listing") if late else ""
     )
+    status = environment.view.status
+    disabled = status is not None and not status.enabled
+    telemetry.health.set("stream", ok=not disabled, reason=f"{status.arn} is disabled" if status and disabled else "")
     running = [number for number, owner in owners.items() if owner.state is OwnerState.RUNNING]
     # a worker beyond the number of slots is a spare: ready to take over, and never assigned
     ready = len(running) == len(owners) and environment.view.baseline is not None

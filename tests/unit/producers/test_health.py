@@ -122,6 +122,14 @@ def test_discovery_that_never_completes_is_red(worker: SimulatedWorker) -> None:
     assert red(worker) == {"discovery"}
 
 
+def test_a_disabled_stream_is_red(worker: SimulatedWorker) -> None:
+    """Nothing comes any more, and everything that came is published: quiet, but not well."""
+    worker.simulation.streams.disable()
+    for _ in range(20):
+        worker.simulation._tick(3_000)
+    assert "stream" in red(worker)
+
+
 def test_lag_is_measured_on_an_idle_stream_too(worker: SimulatedWorker) -> None:
     """At the tip a shard is 0 seconds behind, however old its last record is."""
     worker.simulation.clock.advance(3_600_000)
