@@ -89,5 +89,6 @@ def test_other_tools_read_it(store: ObjectStore) -> None:
     assert stored is not None
     assert run.first == 0
     archived = duckdb.from_arrow(pq.read_table(io.BytesIO(stored.body)))
-    found = archived.aggregate("max(ordinal), any_value(op), any_value(headers[5].value), any_value(headers[8].name)").fetchone()
+    wanted = "max(ordinal), any_value(op), any_value(headers[5].value), any_value(headers[8].name)"
+    found = archived.aggregate(wanted).fetchone()
     assert found == (4, "u", b"shardId-1", "trace")
