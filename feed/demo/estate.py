@@ -17,6 +17,7 @@ from connectors.aws import AwsClients, aws_error_code
 from connectors.dynamodb import create_effect_table
 from connectors.messaging import SesSettings
 from connectors.s3 import BucketSpec, ensure_bucket
+from consumers.audit import anchors
 from consumers.notification import NotificationSettings, claims
 from consumers.warehouse import picks
 from feed.cli.topics import apply_topics
@@ -182,6 +183,8 @@ def make_stores(aws: AwsClients, section: AnyConsumer) -> None:
             verify_sender(aws, settings)
         case AuditConsumer(sink=settings):
             ensure_bucket(aws.client("s3"), BucketSpec(settings.bucket, aws.settings.region, object_lock=True))
+            if settings.anchor_table is not None:
+                create_effect_table(aws.client("dynamodb"), settings.anchor_table, anchors.KEY_ATTRIBUTE)
         case ArchiveConsumer(sink=settings):
             spec = BucketSpec(settings.bucket, aws.settings.region, expire_days=settings.expire_days)
             ensure_bucket(aws.client("s3"), spec)

@@ -15,6 +15,9 @@ WATCH_INTERVAL_S: Final = 0.02
 STALL_BOUND_S: Final = 60.0
 """How long output may stand still before the stall is reported as endless."""
 
+QUIET_S: Final = 5.0
+"""Without output for so long after its return, a victim has nothing left to do."""
+
 SETTLE_S: Final = 2.0
 """Output is back when it moved in both halves of a time this long: what was under way at the kill is no sign."""
 
@@ -94,7 +97,7 @@ class Killer:
         try:
             victim.restart()
             stall.up_after_s = time.monotonic() - killed_s
-            stall.moved_after_s = movements.longest_gap_s(killed_s, STALL_BOUND_S)
+            stall.moved_after_s = movements.longest_gap_s(killed_s, time.monotonic(), STALL_BOUND_S)
         finally:
             movements.close()
         self.say(stall.to_line())
@@ -118,13 +121,16 @@ class Movements:
         self._stop.set()
         self._thread.join(5)
 
-    def longest_gap_s(self, since_s: float, bound_s: float) -> float | None:
-        """Wait until the count moves steadily, then the longest time that it stood still from ``since_s`` on."""
+    def longest_gap_s(self, since_s: float, up_s: float, bound_s: float) -> float | None:
+        """Wait until the count moves again, then the longest time that it stood still from ``since_s`` on.
+
+        It moves again when it moves steadily, or when it has moved since ``up_s`` and there is nothing left to do.
+        """
         until_s = time.monotonic() + bound_s
         while time.monotonic() < until_s:
             now_s = time.monotonic()
             times = [moment for moment in list(self._times) if moment >= since_s]
-            if is_steady(times, now_s):
+            if is_steady(times, now_s) or is_done(times, up_s, now_s):
                 return longest_gap(since_s, times)
             self._stop.wait(WATCH_INTERVAL_S)
         return None
@@ -144,6 +150,11 @@ def is_steady(times: Sequence[float], now_s: float) -> bool:
     return any(moment >= middle_s for moment in times) and any(
         now_s - SETTLE_S <= moment < middle_s for moment in times
     )
+
+
+def is_done(times: Sequence[float], up_s: float, now_s: float) -> bool:
+    """Output came after the victim was up, and then none for ``QUIET_S``: the backlog was worked off at once."""
+    return bool(times) and times[-1] >= up_s and now_s - times[-1] > QUIET_S
 
 
 def longest_gap(since_s: float, times: Sequence[float]) -> float:

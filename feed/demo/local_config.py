@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,15 @@ CONSUMERS: Mapping[str, dict[str, Any]] = {
         },
         "runtime": {"in_flight": 4},
     },
-    "audit": {"sink": {"bucket": "orders-audit", "segment_ms": 1_000, "retention_days": 1}},
+    "audit": {
+        "sink": {
+            "bucket": "orders-audit",
+            "segment_ms": 1_000,
+            "retention_days": 1,
+            "digest_interval_ms": 15_000,
+            "anchor_table": "audit-anchors",
+        }
+    },
     "archive": {"sink": {"bucket": "orders-archive", "open_ms": 4_000, "grace_ms": 1_000}},
     "analytics": {
         "warehouse": {"workgroup": "local", "copy_role": "arn:aws:iam::000000000000:role/copy"},
@@ -82,7 +91,7 @@ def local_config(stack: Stack, plan: DemoPlan) -> dict[str, Any]:
         ],
         # the least that brokers allow by default: a killed worker is noticed so long after its last heartbeat
         "producer": {"session_timeout_ms": 6_000},
-        "consumers": {name: _consumer(name) for name in plan.consumers},
+        "consumers": {name: _consumer(stack, name) for name in plan.consumers},
     }
 
 
@@ -105,5 +114,8 @@ def _region(stack: Stack, region: str) -> dict[str, Any]:
     }
 
 
-def _consumer(name: str) -> dict[str, Any]:
-    return {"kind": name, "region": CONSUMER_REGIONS[name], **CONSUMERS[name]}
+def _consumer(stack: Stack, name: str) -> dict[str, Any]:
+    section = copy.deepcopy(CONSUMERS[name])
+    if name == "audit":  # there is no KMS here: the key lives with the state that it vouches for
+        section["sink"]["signing_key_file"] = str(stack.site.state_dir / "audit-signing-key.pem")
+    return {"kind": name, "region": CONSUMER_REGIONS[name], **section}

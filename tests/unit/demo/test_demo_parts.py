@@ -10,7 +10,7 @@ import pytest
 
 from feed.demo.cpu import CpuMeter, cpu_seconds, parse_clock
 from feed.demo.drain import behind, wait_until_drained
-from feed.demo.kills import Killer, Victim, is_steady, longest_gap
+from feed.demo.kills import Killer, Victim, is_done, is_steady, longest_gap
 from feed.demo.plan import DemoPlan, regions_of
 from feed.demo.watch import read_progress
 from feed.workload.run import Progress
@@ -72,6 +72,14 @@ def test_output_is_back_when_it_is_steady() -> None:
     assert not is_steady([10.1], 11.5)
     assert not is_steady([10.1, 10.2], 12.5)
     assert is_steady([10.1, 15.1, 16.2], 16.9)
+
+
+def test_output_that_ends_at_once_counts_as_back() -> None:
+    """A backlog that is worked off in one go, after the victim was up, is output; what came before it was up is not."""
+    assert is_done([10.1, 14.2], 14.0, 19.5)
+    assert not is_done([10.1, 14.2], 14.0, 18.0)
+    assert not is_done([10.1], 14.0, 30.0)
+    assert not is_done([], 14.0, 30.0)
 
 
 def test_a_stall_is_measured_on_a_victim_that_comes_back() -> None:
