@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -184,18 +185,19 @@ class Demo:
         return Victim(name, at_share, kill, restart, output)
 
     def _look_at_cpu(self) -> None:
-        self._cpu.look({name: part.pid for name, part in self._estate.stack.parts.items()})
+        pids = {name: part.pid for name, part in self._estate.stack.parts.items()}
+        self._cpu.look({**pids, "this demo": os.getpid()})
 
     def _say_reaction(self, watch: Watch) -> None:
-        """The promise "fast"; said and not judged, since a busy machine or a kill breaks it without any fault of ours."""
+        """The promise "fast"; said, not judged, since a busy machine or a kill breaks it without a fault of ours."""
         if "warehouse" not in self._plan.consumers:
             return
         buckets = watch.scraper.readings["warehouse"].reactions
         p50_ms, p99_ms = (quantile(buckets, share) * 1_000 for share in (0.5, 0.99))
         kept = "kept" if p99_ms < REACTION_P99_MS else "NOT kept here"
         self._show.say(
-            f"from write in {HOME} to pick in {CONSUMER_REGIONS['warehouse']}: p50 {p50_ms:.0f} ms, p99 {p99_ms:.0f} ms; "
-            f"under {REACTION_P99_MS} ms is {kept}"
+            f"from write in {HOME} to pick in {CONSUMER_REGIONS['warehouse']}: p50 {p50_ms:.0f} ms, "
+            f"p99 {p99_ms:.0f} ms; under {REACTION_P99_MS} ms is {kept}"
         )
 
     def _say_cpu(self) -> None:
