@@ -1,6 +1,7 @@
 """The runtime against bare loops and against others, on the same records of one broker.
 
     python -m benchmarks.consumers.loops [--records 1000000] [--rounds 3] [--peers PYTHON]
+    python -m benchmarks.consumers.loops --soak 10       # memory over ten passes of the topic in one process
 
 Every loop reads the whole topic once in a group of its own and decodes every record with fastavro: 115-byte orders on 8
 partitions. Printed: records a second and CPU milliseconds per 1,000 records (user and system, of the process), best and
@@ -225,6 +226,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", help="an interpreter with FastStream, Quix Streams and arroyo")
+    parser.add_argument("--soak", type=int, default=0, help="passes over the topic by one record sink in line")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         guardian = Guardian()
@@ -234,10 +236,24 @@ def main() -> None:
         try:
             broker.start()
             broker.wait_ready()
-            report(Bench(broker.bootstrap, arguments.records), arguments.rounds, arguments.peers)
+            bench = Bench(broker.bootstrap, arguments.records)
+            if arguments.soak:
+                soak(bench, arguments.soak)
+            else:
+                report(bench, arguments.rounds, arguments.peers)
         finally:
             broker.finish()
             guardian.close()
+
+
+def soak(bench: Bench, passes: int) -> None:
+    """One pass after the other in one process: resident memory after each."""
+    page = resource.getpagesize()
+    seen = []
+    for _ in range(passes):
+        bench.runtime(Counting())
+        seen.append(int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * page >> 20)
+    print(f"{passes * bench.records} records; resident MiB after each pass of {bench.records}: {seen}")
 
 
 def report(bench: Bench, rounds: int, peers: str | None) -> None:
