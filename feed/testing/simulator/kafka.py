@@ -74,6 +74,11 @@ class SimulatedKafka:
             offset += 1
         return found, offset
 
+    def decided(self, topic: str) -> list[Entry]:
+        """All committed records of a topic, also those behind an open transaction, which no reader sees yet."""
+        logs = [log for (name, _), log in self.logs.items() if name == topic]
+        return [entry for log in logs for entry in log if entry.state == "committed" and entry.key]
+
     def client(self, faults: Faults) -> SimulatedLog:
         """The cluster as one worker sees it."""
         return SimulatedLog(self, faults)

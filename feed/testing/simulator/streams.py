@@ -83,6 +83,8 @@ class SimulatedStreams:
         """Every shard there ever was, with its stream."""
         self.parents: dict[str, str] = {}
         """Every shard there ever was, with its parent."""
+        self.written_ms: dict[int, int] = {}
+        """When each record was written."""
         self.expired: set[int] = set()
         """Sequence numbers of deletes by time-to-live."""
         self.unrecorded: list[tuple[str, int]] = []
@@ -146,6 +148,7 @@ class SimulatedStreams:
         (shard,) = [shard for shard in self.open_shards() if shard.low <= place < shard.high]
         shard.records.append((self._sequence, now_ms, record))
         self.written.append((shard.id, self._sequence, key, revision))
+        self.written_ms[self._sequence] = now_ms
 
     # --- shards
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from connectors.dynamodb_streams import latest_cut_ms
 from feed.testing.simulator import (
     CrashedError,
     Faults,
@@ -78,6 +79,7 @@ class Plan:
     outage: float
     away_hours: int = 0
     pause_minutes: int = 0
+    latest: bool = False
     new_stream: bool = False
     rates: StreamRates = field(default_factory=StreamRates)
     kafka: KafkaRates = field(default_factory=KafkaRates)
@@ -100,6 +102,7 @@ def plan_of(rng: random.Random) -> Plan:
         away_hours=rng.choice((10, 25, 30, 60)) if rng.random() < 0.3 else 0,
         new_stream=rng.random() < 0.15,
         pause_minutes=20 if rng.random() < 0.2 else 0,
+        latest=rng.random() < 0.15,
         rates=StreamRates(
             throttled=some(0.1),
             failed=some(0.1),
@@ -220,6 +223,8 @@ class Simulation:
         self.streams = SimulatedStreams(self.clock, self.rng)
         self.group = SimulatedGroup(self.clock, slots=self.plan.slots)
         self.settings = ProducerSettings(gap_policy="continue", discovery_interval_ms=20_000)
+        if self.plan.latest:
+            self.settings = self.settings.model_copy(update={"start": "latest"})
         self.workers: list[SimulatedWorker] = []
         self.quiet = False
         self.points: dict[str, int] = defaultdict(int)
@@ -235,6 +240,10 @@ class Simulation:
         plan, rng = self.plan, self.rng
         self.streams.enable(rng.choice((1, 2)))
         self.streams.rates, self.kafka.rates = plan.rates, plan.kafka
+        if plan.latest:
+            for _ in range(8):
+                self._world()
+                self.clock.advance(40_000)
         for _ in range(plan.workers):
             self._start()
         for tick in range(plan.ticks):
@@ -320,6 +329,21 @@ class Simulation:
     def _kill(self, worker: SimulatedWorker) -> None:
         self.workers.remove(worker)
         self.group.forget(worker.name)
+        self._committed_prefix()
+
+    def _committed_prefix(self) -> None:
+        """At this very moment, no saved position lies beyond (or behind) what is committed with it."""
+        counts: dict[str, int] = defaultdict(int)
+        for topic in ("orders", "orders.dead-letter"):
+            for entry in self.kafka.decided(topic):
+                counts[dict(entry.headers)["ce_shard"].decode()] += 1
+        saved: dict[str, int] = {}
+        for entry in self.kafka.decided("orders.positions"):
+            if entry.value is not None and entry.key[:1] != b"@":
+                saved[entry.key.decode()] = Position.from_json(entry.key, entry.value).ordinal + 1
+        wrong = {shard: (saved[shard], counts[shard]) for shard in saved if saved[shard] != counts[shard]}
+        if wrong:
+            raise BrokenLawError(f"saved and committed differ: {wrong}")
 
     def interfere(self, worker: SimulatedWorker, point: str) -> None:
         """A worker is at a named point."""
@@ -370,17 +394,22 @@ class Simulation:
         ]
         published = {facts.sequence for facts, _ in self.changes()} | set(self.refused())
         done = published | self.streams.trimmed.keys()
+        begun = self.baselines()
         left += [
-            f"{seq} of {shard}" for shard, seq, _, _ in self.streams.written if seq not in done and self.promised(shard)
+            f"{seq} of {shard}"
+            for shard, seq, _, _ in self.streams.written
+            if seq not in done and self.promised(shard, seq, begun)
         ]
         # a child, or its parent, may still be on its way into the listings
         left += [f"{shard.id} is unknown" for shard in self.streams.open_shards() if shard.id not in positions]
         return left
 
-    def promised(self, shard: str) -> bool:
-        """Whether the shard belongs to a stream that the feed has begun with, or a later one."""
-        begun = self.baselines()
-        return not begun or self.streams.streams[shard] >= begun[0].stream
+    def promised(self, shard: str, sequence: int, begun: list[Baseline]) -> bool:
+        """Whether the record belongs to a stream that the feed has begun with, or a later one, and to its part."""
+        if not begun:
+            return True
+        early = self.streams.written_ms[sequence] < latest_cut_ms(begun[0].start) and shard in begun[0].shards
+        return not early and self.streams.streams[shard] >= begun[0].stream
 
     def _settled(self) -> bool:
         return not self._unsettled()
@@ -489,7 +518,7 @@ class Laws:
         covered = self._with_ancestors(gaps)
         parents = {event.shard for event in self._of(ControlKind.SHARD_START)}
         for shard, sequence, key, revision in streams.written:
-            if sequence in published or not self.simulation.promised(shard):
+            if sequence in published or not self.simulation.promised(shard, sequence, self.baselines):
                 continue
             if sequence not in streams.trimmed:
                 raise BrokenLawError(f"lost {key}/{revision} of {shard}")
