@@ -121,12 +121,19 @@ def _baseline(scene: Scene, seen: Sightings, at_ms: int) -> Baseline:
         stream=scene.stream,
         epoch=1 if before is None else before.epoch + 1,
         at_ms=at_ms,
-        since_ms=at_ms if before is None or scene.record is None else scene.record.listed_at_ms,
+        since_ms=_since_ms(scene, at_ms),
         start=latest_start(scene.now_ms) if scene.start_latest and before is None else "",
         shards={shard.id: shard.parent for shard in shards},
         gone=absent_parents(shards),
         after="" if before is None else before.stream,
     )
+
+
+def _since_ms(scene: Scene, at_ms: int) -> int:
+    """What a new baseline promises from: its own time at the first start, else where the feed last knew the table."""
+    if scene.baseline is None:
+        return at_ms
+    return scene.baseline.since_ms if scene.record is None else scene.record.listed_at_ms
 
 
 def take_in(scene: Scene, baseline: Baseline) -> Iterator[Statement]:

@@ -175,6 +175,10 @@ def test_a_new_stream_is_a_gap_and_raises_the_epoch() -> None:
     assert begun.baseline is not None
     assert (begun.baseline.epoch, begun.baseline.after) == (2, ARN)
     assert begun.control[0].kind is ControlKind.GAP
+    assert begun.baseline.since_ms == 0  # the last listing that found the stream before to be the table's
+    (unsure,) = survey(scene(stream=NEXT_ARN, own=own, sightings=sightings, record=None))
+    assert unsure.baseline is not None
+    assert unsure.baseline.since_ms == 0  # this slot never took a listing in: the baseline before counts
     after = scene(stream=NEXT_ARN, own=own, sightings=sightings, baseline=begun.baseline)
     statements = survey(after)
     assert positions(statements).keys() == {"n"}
