@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from connectors.kafka import KafkaClients, KafkaSettings
 from consumers.runtime import KafkaBroker, RuntimeSettings
 from feed.testing import create_topics
+from schemas.errors import FatalError
 from tests.unit.consumers.consumer_contract import FAST, WAIT_S, ConsumerContract, Recorder, Running, until, value_of
 
 pytestmark = pytest.mark.integration
@@ -133,3 +135,17 @@ def test_a_rebalance_under_the_broker_side_protocol(rig: KafkaRig, monkeypatch: 
     """The hand-over between members is as clean under KIP-848."""
     monkeypatch.setitem(FAST, "protocol", "consumer")
     TestRuntimeOnKafka().test_a_rebalance_hands_over_without_loss(rig)
+
+
+def test_a_dead_letter_that_does_not_fit_is_never_dropped(rig: KafkaRig) -> None:
+    """A poison record larger than the dead-letter topic takes stops the consumer and names the setting to raise."""
+    rig.group = f"{rig.topic}.narrow"
+    bootstrap = rig.clients.settings.bootstrap_servers
+    create_topics(bootstrap, {f"{rig.group}.dead-letter": 1}, settings={"max.message.bytes": "2000"})
+    noise = random.Random(1).randbytes(10_000)  # bytes that do not compress
+    rig.put("a", b"poison" + noise)
+    error = Running(rig, Recorder()).failed()
+    assert isinstance(error, FatalError)
+    assert "is never dropped" in str(error)
+    assert "max.message.bytes" in error.hint
+    assert rig.committed() in (None, 0)
