@@ -52,7 +52,7 @@ def consumer(
         decode: from a record's value to its change, as ``schemas.codec.ChangeCodec.decode``.
         time_of: when the write behind a change happened (:func:`consumers.runtime.reaction.time_of`).
         settings: bounds and intervals.
-        telemetry: where metrics and health go.
+        telemetry: where metrics and health go; one consumer to a registry.
         stop: set it to stop gracefully.
         now_ms: the clock.
         random: a number from 0 to below 1, for jitter.
