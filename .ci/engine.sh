@@ -12,8 +12,11 @@ stop_within_s=30
 answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
 install_engine() {
+  local packages=(docker.io iptables)
   apt-get -qq update
-  if ! DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install docker.io iptables >"$state/install.log" 2>&1; then
+  # from Debian 13 on the client is a package of its own
+  if apt-cache policy docker-cli | grep Candidate: | grep -qv '(none)'; then packages+=(docker-cli); fi
+  if ! DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}" >"$state/install.log" 2>&1; then
     tail -20 "$state/install.log" >&2
     return 1
   fi
@@ -22,7 +25,7 @@ install_engine() {
 start() {
   if command -v docker >/dev/null && answers; then return; fi
   mkdir -p "$state"
-  command -v dockerd >/dev/null || install_engine
+  if ! { command -v dockerd && command -v docker; } >/dev/null; then install_engine; fi
   # where there is an init system, the package has started it
   if answers; then return; fi
   # in a session of its own: it outlives this script, and only its process id ends it
