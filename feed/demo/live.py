@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -85,7 +86,7 @@ def producer_row(region: str, reading: Reading) -> Row:
 
 def render(snapshot: Snapshot) -> RenderableType:
     """For a terminal."""
-    table = Table(title=snapshot.phase, title_justify="left", expand=False)
+    table = Table(title=snapshot.phase, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("region")
     table.add_column("where")
     for column in COLUMNS:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -108,7 +109,7 @@ def status(description: Mapping[str, Any]) -> tuple[list[RenderableType], bool]:
 
 def parts_table(description: Mapping[str, Any]) -> Table:
     """Every part with its process."""
-    table = Table(title="parts", title_justify="left")
+    table = Table(title="parts", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("part", "pid", "address"):
         table.add_column(column, overflow="fold")
     for name, part in description["parts"].items():

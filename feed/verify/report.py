@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +27,7 @@ def tables(verdict: Verdict) -> Iterator[RenderableType]:
 
 
 def _against_ledger(findings: list[Finding]) -> Table:
-    table = Table(title="against the ledger of writes", title_justify="left")
+    table = Table(title="against the ledger of writes", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("place")
     for column in ("expected", "found", "missing", "duplicated", "out of order", "altered", "unexpected", "A→B→C"):
         table.add_column(column, justify="right")
@@ -47,7 +48,7 @@ def _against_ledger(findings: list[Finding]) -> Table:
 
 
 def _by_ordinals(verdict: Verdict) -> Table:
-    table = Table(title="by ordinals, without the ledger", title_justify="left")
+    table = Table(title="by ordinals, without the ledger", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("place")
     for column in ("shards", "ended", "changes", "missing", "duplicated", "lineage broken", "refused", "gaps"):
         table.add_column(column, justify="right")
@@ -67,7 +68,7 @@ def _by_ordinals(verdict: Verdict) -> Table:
 
 
 def _between_regions(verdict: Verdict) -> Table:
-    table = Table(title="between regions", title_justify="left")
+    table = Table(title="between regions", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("topic")
     table.add_column("regions")
     table.add_column("compared", justify="right")
