@@ -86,9 +86,11 @@ def producer_row(region: str, reading: Reading) -> Row:
 
 def render(snapshot: Snapshot) -> RenderableType:
     """For a terminal."""
-    table = Table(title=snapshot.phase, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("region")
-    table.add_column("where")
+    table = Table(
+        title=snapshot.phase, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("where", no_wrap=True)
     for column in COLUMNS:
         table.add_column(column, justify="right")
     last = None

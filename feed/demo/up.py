@@ -109,7 +109,7 @@ def status(description: Mapping[str, Any]) -> tuple[list[RenderableType], bool]:
 
 def parts_table(description: Mapping[str, Any]) -> Table:
     """Every part with its process."""
-    table = Table(title="parts", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title="parts", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in ("part", "pid", "address"):
         table.add_column(column, overflow="fold")
     for name, part in description["parts"].items():

@@ -27,8 +27,14 @@ def tables(verdict: Verdict) -> Iterator[RenderableType]:
 
 
 def _against_ledger(findings: list[Finding]) -> Table:
-    table = Table(title="against the ledger of writes", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("place")
+    table = Table(
+        title="against the ledger of writes",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("place", no_wrap=True)
     for column in ("expected", "found", "missing", "duplicated", "out of order", "altered", "unexpected", "A→B→C"):
         table.add_column(column, justify="right")
     for finding in findings:
@@ -48,8 +54,14 @@ def _against_ledger(findings: list[Finding]) -> Table:
 
 
 def _by_ordinals(verdict: Verdict) -> Table:
-    table = Table(title="by ordinals, without the ledger", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("place")
+    table = Table(
+        title="by ordinals, without the ledger",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("place", no_wrap=True)
     for column in ("shards", "ended", "changes", "missing", "duplicated", "lineage broken", "refused", "gaps"):
         table.add_column(column, justify="right")
     for finding in verdict.lineages:
@@ -68,7 +80,9 @@ def _by_ordinals(verdict: Verdict) -> Table:
 
 
 def _between_regions(verdict: Verdict) -> Table:
-    table = Table(title="between regions", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="between regions", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
     table.add_column("topic")
     table.add_column("regions")
     table.add_column("compared", justify="right")
