@@ -32,6 +32,10 @@ check: $(UV) ## lint, format, types, import rules, the schemas' compatibility
 unit: $(UV) ## fast tests, nothing outside Python
 	$(PYTEST) tests/unit -n 2
 
+.PHONY: simulate
+simulate: $(UV) ## simulated histories of the producer, SEEDS=20000 for more; a seed repeats what it found
+	$(UV_RUN) python -m tests.unit.producers.producer_simulation 1-$(SEEDS)
+
 .PHONY: integration
 integration: $(UV) ## tests with real parts, as processes or, with PYTEST_ADDOPTS="--regions containers", in containers
 	$(PYTEST) tests/integration

@@ -1,6 +1,6 @@
 """Whole workers on simulated time, streams and Kafka: every choice comes from one seed.
 
-``python -m tests.unit.producers.producer_simulation SEED…`` repeats seeds and prints what went wrong.
+``python -m tests.unit.producers.producer_simulation 77 1-5000`` repeats seeds and prints what went wrong.
 """
 
 from __future__ import annotations
@@ -578,16 +578,21 @@ class Laws:
 
 
 def main() -> None:
-    """Run the seeds that are named."""
+    """Run the seeds and ranges of seeds that are named; ends with 1 when a law was broken."""
     logging.disable(logging.CRITICAL)
+    held = broken = 0
     for argument in sys.argv[1:]:
         first, _, last = argument.partition("-")
         for seed in range(int(first), int(last or first) + 1):
             simulation = Simulation(seed)
             try:
                 simulation.run()
+                held += 1
             except BrokenLawError as failure:
-                print(seed, failure, simulation.plan)
+                broken += 1
+                print(f"seed {seed}: {failure}\n  {simulation.plan}")
+    print(f"{held} histories held, {broken} broke a law")
+    sys.exit(1 if broken else 0)
 
 
 if __name__ == "__main__":
