@@ -83,7 +83,7 @@ def read_facts(body: bytes, *, name: str) -> FileFacts:
 def read_table(body: bytes, *, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """The columns (all by default) of a file."""
     try:
-        return _open(body, name).read(columns=list(columns) if columns is not None else None)
+        return _open(body, name).read(columns=list(columns) if columns is not None else None, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise _broken(name, error) from error
 
@@ -104,7 +104,9 @@ def agree(ours: pa.Table, stored: StoredObject) -> bool:
 
 def _open(body: bytes, name: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(pa.BufferReader(body))
+        # everything is in memory and small: no thread is worth its start, and one that starts while the process ends
+        # aborts it (Arrow joins none)
+        return pq.ParquetFile(pa.BufferReader(body), pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise _broken(name, error) from error
 

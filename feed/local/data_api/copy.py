@@ -55,7 +55,7 @@ def copy(connection: duckdb.DuckDBPyConnection, s3: S3Client, statement: exp.Cop
         body = _read(s3, entry)
         if body is None:
             continue
-        rows = pq.read_table(io.BytesIO(body))
+        rows = pq.read_table(io.BytesIO(body), use_threads=False, pre_buffer=False)
         _check_columns(columns, rows, entry.url)
         connection.register("copied_file", rows)
         try:
