@@ -240,7 +240,8 @@ def conclude(scene: Scene) -> Iterator[Statement]:
         if position is None or position.state.terminal or position.held:
             continue
         seen = scene.sightings.get(position.stream)
-        if seen is not None and seen.unlisted(shard, scene.absence_min_ms, since_ms=since_ms):
+        # listings since the record was written count, so that a chain of lost shards does not wait anew at each link
+        if seen is not None and seen.unlisted(shard, scene.absence_min_ms, since_ms=position.at_ms):
             yield gap(scene, position, UNLISTED)
         elif scene.now_ms - since_ms >= scene.refused_max_ms:
             yield gap(scene, position, REFUSED)
