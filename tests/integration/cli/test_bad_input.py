@@ -133,12 +133,24 @@ def test_a_table_without_a_stream_says_how_to_enable_it(
     assert "StreamEnabled=true" in said
 
 
-def test_a_wrong_key_is_named(good: dict[str, Any], tmp_path: Path) -> None:
-    """A table.key that is not the table's ends with both."""
+def test_a_key_that_is_not_the_schemas_is_named(good: dict[str, Any], tmp_path: Path) -> None:
+    """A table.key that is not the image schema's ends with both."""
     raw = {**good, "table": {**good["table"], "key": ["id"]}}
     code, said = run(raw, tmp_path, "run", "producer")
     assert code == 2
-    assert "has the key ['orderId'], not ['id']" in said
+    assert "['orderId']" in said
+    assert "table.key is ['id']" in said
+
+
+def test_a_key_that_is_not_the_tables_is_named(
+    good: dict[str, Any], dynamodb_local: DynamoDbLocal, unique_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A table with another key than table.key ends with both."""
+    name = unique_name("other-key")
+    create_table(AwsClients(aws_settings(dynamodb_local.endpoint)), name, key="id")
+    code, said = run({**good, "table": {**good["table"], "name": name}}, tmp_path, "run", "producer")
+    assert code == 2
+    assert f"table {name} has the key ['id'], not ['orderId']" in said
 
 
 def test_an_unknown_consumer_is_answered_with_the_known_ones(good: dict[str, Any], tmp_path: Path) -> None:
