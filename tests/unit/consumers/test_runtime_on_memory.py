@@ -156,8 +156,9 @@ class TestRuntimeOnMemory(ConsumerContract):
                 status, _, body = running.telemetry.answer("/healthz")
                 return f"{status} {body.decode()}"
 
-            said = until(lambda: (text := health()).startswith("503") and text, "red health")
-            assert f"RED {check} stall" in said
+            # on a busy machine the loop itself may stand still for as long: that is told as well, under another name
+            said = until(lambda: f"RED {check} stall" in (text := health()) and text, "red health")
+            assert said.startswith("503")
             assert "1 keys parked" in said
             sink.failing.clear()
             until(lambda: health().startswith("200"), "green health")
