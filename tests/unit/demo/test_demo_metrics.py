@@ -6,7 +6,7 @@ import math
 import random
 from bisect import bisect_left
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -47,6 +47,7 @@ def test_lines_that_are_no_samples_are_passed_over() -> None:
 
 
 @given(st.lists(st.floats(0.005, 60), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.99]))
+@settings(deadline=None)
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(seconds: list[float], share: float) -> None:
     """The estimate is off by at most the width of one bucket (15 %)."""
     samples = parse(exposed(1, seconds))
@@ -74,6 +75,7 @@ def test_counts_survive_a_kill() -> None:
 
 
 @given(st.lists(st.integers(0, 50), min_size=3, max_size=3), st.lists(st.integers(0, 50), min_size=3, max_size=3))
+@settings(deadline=None)
 def test_histograms_add_up(first: list[int], more: list[int]) -> None:
     """What was seen before, and what came since, are together what is seen now."""
     bounds = (1.0, 2.0, math.inf)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feed.verify import Expected, Finding, Judge, Place, Seen, expect, last_change
@@ -65,6 +65,7 @@ def test_a_perfect_place_holds() -> None:
 
 
 @given(st.integers(0, len(perfect()) - 1))
+@settings(deadline=None)
 def test_a_dropped_change_is_missing(place: int) -> None:
     """Whichever change is dropped, exactly it is missing."""
     seen = perfect()
@@ -76,6 +77,7 @@ def test_a_dropped_change_is_missing(place: int) -> None:
 
 
 @given(st.integers(0, len(perfect()) - 1), st.integers(0, len(perfect())))
+@settings(deadline=None)
 def test_a_repeated_change_is_duplicated(place: int, at: int) -> None:
     """Whichever change comes again, wherever, exactly one is duplicated."""
     seen = perfect()
@@ -87,6 +89,7 @@ def test_a_repeated_change_is_duplicated(place: int, at: int) -> None:
 
 
 @given(st.integers(0, len(perfect()) - 1))
+@settings(deadline=None)
 def test_swapped_changes_of_an_order_are_out_of_order(start: int) -> None:
     """Two neighbouring changes of one order swapped: out of order, and nothing else."""
     seen = perfect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feed.verify import Difference, Lineage, LineageFinding
@@ -37,6 +37,7 @@ def counts(finding: LineageFinding) -> dict[str, int]:
 
 
 @given(st.randoms())
+@settings(deadline=None)
 def test_dense_ordinals_in_any_order_hold(order: random.Random) -> None:
     """All ordinals of all shards once, in whatever order: complete."""
     changes = CHANGES.copy()
@@ -47,6 +48,7 @@ def test_dense_ordinals_in_any_order_hold(order: random.Random) -> None:
 
 
 @given(st.integers(0, len(CHANGES) - 1))
+@settings(deadline=None)
 def test_a_dropped_ordinal_is_missing(place: int) -> None:
     """Any change dropped is missing, except the very last of a shard that is still open, which nobody can know of."""
     shard, ordinal = CHANGES[place]
@@ -55,6 +57,7 @@ def test_a_dropped_ordinal_is_missing(place: int) -> None:
 
 
 @given(st.integers(0, len(CHANGES) - 1))
+@settings(deadline=None)
 def test_a_repeated_ordinal_is_duplicated(place: int) -> None:
     """Any change twice is found."""
     assert counts(conclude([*CHANGES, CHANGES[place]])) == {"ordinals duplicated": 1}
@@ -89,6 +92,7 @@ def test_a_shard_without_a_start_and_changes_beyond_an_end_are_found() -> None:
 
 
 @given(st.sets(st.integers(0, 300)), st.integers(-1, 310))
+@settings(deadline=None)
 def test_ordinals_know_their_holes(seen: set[int], last: int) -> None:
     """The bit map's missing ones are those of 0 … last that were never added."""
     ordinals = Ordinals()
@@ -115,6 +119,7 @@ ROW = [(f"e{number}", number * 31) for number in range(40)]
 
 
 @given(st.randoms())
+@settings(deadline=None)
 def test_equal_regions_do_not_differ(order: random.Random) -> None:
     """However far one region is read ahead of another."""
     finding = compare(dict.fromkeys(REGIONS, ROW), order).conclude()
@@ -123,6 +128,7 @@ def test_equal_regions_do_not_differ(order: random.Random) -> None:
 
 
 @given(st.randoms(), st.integers(0, 38), st.sampled_from(REGIONS), st.sampled_from(["drop", "twice", "swap", "alter"]))
+@settings(deadline=None)
 def test_any_single_difference_is_found(order: random.Random, place: int, region: str, fault: str) -> None:
     """One record dropped, doubled, swapped with the next, or with another byte in one region: exactly one
     difference."""

@@ -9,7 +9,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feed.workload import Entry, Ledger, LedgerReader, Outcome, image_digest
@@ -69,6 +69,7 @@ def test_a_ledger_is_never_overwritten(tmp_path: Path) -> None:
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(0, 6))
+@settings(deadline=None)
 def test_the_spelling_of_a_number_does_not_change_a_digest(cents: int, zeros: int) -> None:
     """12.5, 12.50 and 12.500 are one number, another number is another."""
     text = f"{cents}.25" + "0" * zeros
@@ -77,6 +78,7 @@ def test_the_spelling_of_a_number_does_not_change_a_digest(cents: int, zeros: in
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers(0, 99), min_size=1, max_size=6))
+@settings(deadline=None)
 def test_the_order_of_attributes_does_not_change_a_digest(values: dict[str, int]) -> None:
     """Only names and values count, at every depth."""
     item = {name: {"M": {"x": {"N": str(value)}, "y": {"S": "z"}}} for name, value in values.items()}
