@@ -30,6 +30,7 @@ READ_BACK_FETCH_MS = 20
 """How long the broker may hold the last, empty fetch, which shows the end."""
 
 QUEUE_FULL_WAIT_S = 0.05
+MARK_KEY = b"@mark"
 
 _log = logging.getLogger(__name__)
 _LOST = "another worker has the slot, or it was away for too long; it is taken anew while the group assigns it"
@@ -103,6 +104,26 @@ class KafkaSlotLog:
         except BatchAbortedError as error:
             raise SlotLostError(str(error), hint=_LOST) from error
 
+    def mark(self, topic: str) -> int:
+        """Write a tombstone that no one needs into the slot's own partition; its offset.
+
+        What was written before it lies below that offset: a reader that reaches it has read the slot to its end,
+        whatever high watermark a broker reports that has just come back.
+        """
+        offsets: list[int] = []
+
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                offsets.append(message.offset())
+
+        self.begin()
+        self._producer.produce(topic, None, MARK_KEY, self._slot, on_delivery=delivered)
+        self.commit()
+        self._producer.poll(0)
+        if not offsets:
+            raise SlotLostError(f"the mark of slot {self._slot} was committed without an offset", hint=_LOST)
+        return offsets[0]
+
     def _repeat(self, call: Any, doing: str) -> None:
         """A commit that timed out may still happen: only the same call again tells, never another one."""
         doing = f"{doing} a transaction of slot {self._slot}"
@@ -131,6 +152,7 @@ class KafkaLog:
         self._clients, self._feed, self._settings = clients, feed, settings
         self._admin = clients.admin()
         self._topic = f"{feed}.positions"
+        self._taken: dict[int, KafkaSlotLog] = {}
 
     def slots(self) -> int:
         """Partitions of the positions topic. Raises ConfigError when there is none."""
@@ -163,19 +185,30 @@ class KafkaLog:
                 f"Kafka failed while taking slot {slot}: {fault.name()} ({fault.str()})",
                 hint="the cluster is busy or away; the slot is tried again with back-off",
             ) from error
-        return KafkaSlotLog(producer, slot, self._settings)
+        self._taken[slot] = KafkaSlotLog(producer, slot, self._settings)
+        return self._taken[slot]
 
     def read_back(self, slot: int) -> list[tuple[bytes, bytes | None]]:
         """See :class:`producers.stream.ports.Log`."""
+        taken = self._taken.get(slot)
+        mark = -1 if taken is None else self._mark(taken)
         end = self._offset(slot, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client has no types here
         # a number, not "the beginning": the client would look that up itself, half a second later
         begin = self._offset(slot, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # as above
+        if end <= mark:
+            _log.warning("high watermark behind slot=%d watermark=%d mark=%d begin=%d", slot, end, mark, begin)
         reader = self._clients.reader(**{"fetch.wait.max.ms": READ_BACK_FETCH_MS})
         try:
             reader.assign([TopicPartition(self._topic, slot, begin)])
-            return self._read_to(reader, slot, begin, end)
+            return self._read_to(reader, slot, begin, max(end, mark + 1))
         finally:
             reader.close()
+
+    def _mark(self, taken: KafkaSlotLog) -> int:
+        try:
+            return taken.mark(self._topic)
+        except BatchAbortedError as error:
+            raise SlotLostError(str(error), hint=_LOST) from error
 
     def _offset(self, slot: int, which: OffsetSpec) -> int:
         """The slot's first offset or its high watermark (not the last stable offset: what hangs must show)."""
