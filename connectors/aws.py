@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 
+from connectors.json_calls import JsonCalls
 from schemas.errors import FatalError, FeedError, RetryableError
 from schemas.settings import Settings
 
@@ -103,6 +104,21 @@ class AwsClients:
                     ),
                 )
             return self._clients[service, max_attempts]
+
+    def dynamodb_calls(self) -> JsonCalls:
+        """DynamoDB without boto3's own cost per call, at the same address and with the same credentials."""
+        meta = self.client("dynamodb").meta
+        return JsonCalls(
+            meta.endpoint_url,
+            service="dynamodb",
+            target="DynamoDB_20120810",
+            version="1.0",
+            region=self.settings.region,
+            credentials=self._session.get_credentials(),
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            read_timeout_s=READ_TIMEOUT_S,
+            max_connections=MAX_POOL_CONNECTIONS,
+        )
 
 
 def aws_error_code(error: Exception) -> str:

@@ -73,7 +73,7 @@ class NotificationSink:
         Raises:
             ConfigError: its table is not there, or has another key.
         """
-        table = EffectTable(aws.client("dynamodb"), settings.table)
+        table = EffectTable(aws.client("dynamodb"), settings.table, calls=aws.dynamodb_calls())
         table.check(KEY)
         return cls(
             live_topic,

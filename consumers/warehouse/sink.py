@@ -67,7 +67,7 @@ class WarehouseSink:
                 sleep=time.sleep,
             )
         queue = None if settings.hand_over is None else open_messenger(settings.hand_over, aws)
-        table = EffectTable(dynamodb, settings.table)
+        table = EffectTable(dynamodb, settings.table, calls=aws.dynamodb_calls())
         table.check(KEY)
         return cls(table, settings, registry=registry, now_ms=now_ms, replica=replica, queue=queue)
 

@@ -128,7 +128,7 @@ class Stack:
         home = self.plan.regions[0]
         source = Cluster(home, self.link(region).addresses["address"], replication_factor=1)
         target = Cluster(region, self.bootstrap(region), replication_factor=1)
-        flow = Flow(source, target, self.plan.feeds, pace=LOCAL_PACE)
+        flow = Flow(source, target, self.plan.feeds, tasks_max=1, pace=LOCAL_PACE)
         return lambda: render_dedicated(flow)
 
     def add(self, part: Part) -> None:

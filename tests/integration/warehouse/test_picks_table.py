@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable, create_effect_table
+from connectors.json_calls import JsonCalls
 from consumers.warehouse import KEY, WarehouseSettings, WarehouseSink
+from feed.local import DynamoDbLocal
 from feed.local.ports import free_port
 from feed.testing import aws_settings, unique_name
 from schemas.change import Change, Op
@@ -23,10 +25,10 @@ pytestmark = pytest.mark.integration
 class Warehouse:
     """A sink on a table of its own."""
 
-    def __init__(self, client: Any, keep_history: int = 100) -> None:
+    def __init__(self, client: Any, keep_history: int = 100, calls: JsonCalls | None = None) -> None:
         self.name = unique_name("picks")
         create_effect_table(client, self.name, KEY)
-        self.table = EffectTable(client, self.name)
+        self.table = EffectTable(client, self.name, calls=calls)
         self.registry = CollectorRegistry()
         self.clock_ms = 1_000
         settings = WarehouseSettings(table=self.name, keep_history=keep_history)
@@ -52,9 +54,11 @@ def client(dynamodb_local) -> Any:
     return AwsClients(aws_settings(dynamodb_local.endpoint)).client("dynamodb")
 
 
-@pytest.fixture
-def warehouse(client: Any) -> Warehouse:
-    return Warehouse(client)
+@pytest.fixture(params=["boto3", "json calls"])
+def warehouse(request: pytest.FixtureRequest, dynamodb_local: DynamoDbLocal, client: Any) -> Warehouse:
+    """Both ways to write: boto3's, and the cheaper one of production."""
+    calls = AwsClients(aws_settings(dynamodb_local.endpoint)).dynamodb_calls() if request.param != "boto3" else None
+    return Warehouse(client, calls=calls)
 
 
 def seen(pick: dict[str, Any]) -> list[str]:
