@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from connectors.kafka import KafkaClients, TopicPlan, apply_plan, describe_topics, plan_topics
+from connectors.kafka import TopicPlan
 from feed.cli.options import ConfigOption, load
-from feed.config import FeedConfig, topic_specs
-from schemas.errors import ConfigError
+from feed.run.topics import apply_topics, topic_plans
 
 app = typer.Typer(no_args_is_help=True, help="Create and correct topics in every region.")
 
@@ -21,35 +20,6 @@ AllowRepartition = Annotated[
         "after go elsewhere, so their order is lost unless producers are stopped and consumers drained first.",
     ),
 ]
-
-
-def topic_plans(config: FeedConfig, *, allow_repartition: bool = False) -> dict[str, TopicPlan]:
-    """What each region needs; asks every cluster, changes nothing."""
-    plans = {}
-    for region, settings in config.regions.items():
-        specs = topic_specs(config, region)
-        if not specs:
-            continue
-        clients = KafkaClients(settings.kafka, client_id="feed-topics")
-        clients.check(region)
-        states = describe_topics(clients.admin(), [spec.name for spec in specs])
-        plans[region] = plan_topics(specs, states, allow_repartition=allow_repartition)
-    return plans
-
-
-def apply_topics(config: FeedConfig, *, allow_repartition: bool = False) -> dict[str, TopicPlan]:
-    """Bring every region to its plan; changes nothing anywhere when any region refuses.
-
-    Raises:
-        ConfigError: a region refuses a step; ``faults`` has each.
-    """
-    plans = topic_plans(config, allow_repartition=allow_repartition)
-    refused = tuple(f"{region}: {reason}" for region, plan in plans.items() for reason in plan.refused)
-    if refused:
-        raise ConfigError(refused[0], hint="nothing was changed in any region", faults=refused)
-    for region, plan in plans.items():
-        apply_plan(KafkaClients(config.regions[region].kafka, client_id="feed-topics").admin(), plan)
-    return plans
 
 
 def _print(plans: dict[str, TopicPlan]) -> None:

@@ -19,7 +19,7 @@ from schemas.settings import Settings
 DEFAULT_FILE = "feed.yaml"
 FILE_VARIABLE = "FEED_CONFIG"
 MASK = "********"
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def environment() -> Mapping[str, str]:
@@ -51,6 +51,8 @@ def load_config(file: Path) -> FeedConfig:
 def parse_config(text: str, *, file: str = DEFAULT_FILE, variables: Mapping[str, str]) -> FeedConfig:
     """Check the text of a ``feed.yaml``; ``${NAME}`` and ``${NAME:-default}`` are filled from ``variables``.
 
+    ``$${…}`` stands for ``${…}`` itself, as templates of notifications need it.
+
     Raises:
         ConfigError: see :func:`load_config`.
     """
@@ -71,7 +73,9 @@ def parse_config(text: str, *, file: str = DEFAULT_FILE, variables: Mapping[str,
     filled = _fill(raw, variables, unset)
     if unset:
         faults = tuple(f"{file}: the environment variable {name} is not set" for name in unset)
-        raise ConfigError(faults[0], hint="set it, or write ${NAME:-default}", faults=faults)
+        raise ConfigError(
+            faults[0], hint="set it, or write ${NAME:-default}; $${…} where the text itself is meant", faults=faults
+        )
     try:
         return FeedConfig.model_validate(filled)
     except ValidationError as error:
@@ -90,6 +94,8 @@ def _fill(value: Any, variables: Mapping[str, str], unset: list[str]) -> Any:
         return value
 
     def replace(match: re.Match[str]) -> str:
+        if match[0].startswith("$$"):
+            return match[0][1:]  # written twice, the dollar is itself
         name, default = match.groups()
         if name not in variables and default is None:
             unset.append(name)
@@ -110,8 +116,12 @@ def revealed(settings: Settings) -> dict[str, Any]:
 
 def _masked(value: Any, *, reveal: bool = False) -> Any:
     match value:
+        case SecretStr() if not reveal:
+            return MASK
         case SecretStr():
-            return value.get_secret_value() if reveal else MASK
+            return _masked(value.get_secret_value(), reveal=True)
+        case str() if reveal:
+            return value.replace("${", "$${")  # else it would be filled when it is read again
         case Settings():
             return revealed(value) if reveal else masked(value)
         case dict():

@@ -20,7 +20,6 @@ from connectors.s3 import BucketSpec, ensure_bucket
 from consumers.audit import anchors
 from consumers.notification import NotificationSettings, claims
 from consumers.warehouse import picks
-from feed.cli.topics import apply_topics
 from feed.config import FeedConfig
 from feed.config.consumers import (
     AnalyticsConsumer,
@@ -35,6 +34,7 @@ from feed.demo.plan import HOME, DemoPlan
 from feed.demo.scrape import fetch
 from feed.local import LocalSettings, Program, Stack, StackPlan, free_port
 from feed.local.data_api import DataApi
+from feed.run.topics import apply_topics
 
 PRODUCER: Final = "producer"
 

@@ -77,8 +77,8 @@ def translator(source: FeedSource, codec: Codec, *, stream: str, shard: str, epo
             return Change(
                 op=op,
                 key=data["Keys"],
-                before=None if before is None else to_image(before),
-                after=None if after is None else to_image(after),
+                before=None if before is None else _image(to_image, before, "before"),
+                after=None if after is None else _image(to_image, after, "after"),
                 source=Source(
                     table,
                     region,
@@ -98,6 +98,14 @@ def translator(source: FeedSource, codec: Codec, *, stream: str, shard: str, epo
             raise PoisonError(f"the stream record cannot be read: {error!r}", hint=_HINT) from error
 
     return translate
+
+
+def _image(to_image: Callable[[Mapping[str, Any]], Image], attributes: Mapping[str, Any], which: str) -> Image:
+    try:
+        return to_image(attributes)
+    except PoisonError as error:
+        error.path = f"{which}.{error.path}".rstrip(".")
+        raise
 
 
 def _is_ttl(identity: Mapping[str, Any]) -> bool:

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from connectors.aws import AwsClients
-from feed.cli.topics import apply_topics
 from feed.config import parse_config
 from feed.local import DynamoDbLocal, free_port
+from feed.run.topics import apply_topics
 from feed.testing import create_table
 from feed.testing.regions import KafkaBroker
 from feed.testing.tables import aws_settings

@@ -110,6 +110,14 @@ def test_an_unset_variable_is_a_fault_and_a_default_is_not() -> None:
     assert auth.password.get_secret_value() == "fallback"  # type: ignore[union-attr]
 
 
+def test_a_dollar_written_twice_is_itself() -> None:
+    """``$${…}`` is no variable: it stands for the text, and what is revealed can be loaded again."""
+    raw = changed("regions.eu.kafka.auth.username", "$${orderId}-${PASSWORD}")
+    config = parse_config(yaml.safe_dump(raw), variables=VARIABLES)
+    assert config.regions["eu"].kafka.auth.username == "${orderId}-hush-hush"  # type: ignore[union-attr]
+    assert parse_config(yaml.safe_dump(revealed(config)), variables={}) == config
+
+
 @pytest.mark.parametrize("text, said", [("a: [", "not YAML"), ("", "holds no settings"), ("- 1", "holds no settings")])
 def test_a_file_that_is_no_configuration_says_so(text: str, said: str) -> None:
     """Broken or empty YAML ends in a sentence, not in a traceback."""

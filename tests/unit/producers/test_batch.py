@@ -115,6 +115,7 @@ def test_a_record_that_cannot_be_translated_is_a_dead_letter_with_its_ordinal() 
     assert json.loads(value) == bad
     assert dict(headers)["ce_ordinal"] == b"1"
     assert dict(headers)["dead_letter_reason"]
+    assert dict(headers)["dead_letter_path"] == b"after.total"
     (refused,) = content.control
     assert (refused.kind, refused.ordinal, refused.sequence) == (ControlKind.REFUSED, 1, BASE + 2)
 
