@@ -6,6 +6,8 @@ SHELL := /bin/bash
 UV := $(or $(shell command -v uv),.feed/uv/bin/uv)
 UV_RUN := $(UV) run --frozen --all-extras
 PYTEST := $(UV_RUN) pytest -q
+# two files at a time, each with parts of its own: most of a test with real parts is waiting
+SHARED := -n 2 --dist loadfile --durations=12
 SEEDS ?= 1000
 DEMO ?=
 
@@ -38,11 +40,11 @@ simulate: $(UV) ## simulated histories of the producer, SEEDS=20000 for more; a 
 
 .PHONY: integration
 integration: $(UV) ## tests with real parts, as processes or, with PYTEST_ADDOPTS="--regions containers", in containers
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration $(SHARED)
 
 .PHONY: faults
 faults: $(UV) ## tests that kill, freeze and cut real parts
-	$(PYTEST) tests/faults
+	$(PYTEST) tests/faults $(SHARED)
 
 .PHONY: fix
 fix: $(UV) ## let ruff repair and format
