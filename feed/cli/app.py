@@ -7,7 +7,23 @@ import sys
 import typer
 from rich.console import Console
 
-from feed.cli import analytics, archive, audit, config, demo, mirror, run, schemas, status, topics, up, verify
+from feed.cli import (
+    analytics,
+    archive,
+    audit,
+    config,
+    dead_letters,
+    demo,
+    gaps,
+    mirror,
+    run,
+    schemas,
+    slots,
+    status,
+    topics,
+    up,
+    verify,
+)
 from feed.cli.errors import report
 from schemas.errors import FeedError
 
@@ -24,9 +40,12 @@ app.command(epilog="Example: feed up --data ./state && feed status && feed down"
 app.command(epilog="Example: feed down")(up.down)
 app.command(epilog="Example: feed status --parts")(status.status)
 app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --json report.json")(verify.verify)
+app.command(epilog="Example: feed gaps -c feed.yaml --region us")(gaps.gaps)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")
+app.add_typer(slots.app, name="slots")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(audit.app, name="audit")

@@ -24,6 +24,8 @@ from feed.config.consumers import (
     NotificationConsumer,
     WarehouseConsumer,
 )
+from feed.operate import letters_of, open_letters
+from feed.operate.letter_topic import stored
 from feed.run.codec import codec_of
 from feed.verify.evidence import NOT_KEPT, Evidence, Place, Seen, last_change
 from feed.verify.expected import Expected, expect
@@ -152,9 +154,10 @@ class Verification:
         places = [(home, f"{self._config.feed}.dead-letter")]
         places += [(s.region, f"{self._config.feed}.{name}.dead-letter") for name, s in self._config.consumers.items()]
         for region, topic in places:
-            for message in self._topic_readers([region], topic)[region].records():
-                where = f"{region} {topic} offset {message.offset()}"
-                self._verdict.dead_letters.add(f"{where}: {_reason(message.headers())}")
+            records = self._topic_readers([region], topic)[region].records()
+            for letter in open_letters(letters_of(stored(message) for message in records)):
+                where = f"{region} {topic} offset {letter.offset}"
+                self._verdict.dead_letters.add(f"{where}: {letter.origin}: {letter.reason}"[:400])
 
     def _guard(self, what: str, read: Callable[[], None]) -> None:
         """A place that cannot be read is a fault of the verdict; the others are still read."""
@@ -171,10 +174,3 @@ def verify(config: FeedConfig, ledger: Path | None, say: Say = lambda _: None) -
         ConfigError: there is no such ledger, or it proves nothing.
     """
     return Verification(config, ledger, say).run()
-
-
-def _reason(headers: object) -> str:
-    pairs = headers if isinstance(headers, list) else []
-    told = {name: value for name, value in pairs if isinstance(value, bytes) and len(value) < 300}
-    said = [f"{name}={value.decode(errors='replace')}" for name, value in told.items() if not name.startswith("ce_")]
-    return ", ".join(said)[:300]
