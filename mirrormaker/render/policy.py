@@ -168,7 +168,8 @@ def _asks_iam(cluster: Cluster) -> bool:
 def _statements(cluster: Cluster, where: str, grants: Iterable[Grant]) -> list[dict[str, object]]:
     if not cluster.arn:
         raise ConfigError(
-            f"Cluster {cluster.name} has no ARN.", hint="The policy names resources by it: complete feed.yaml."
+            f"Cluster {cluster.name} has no ARN.",
+            hint="The policy names resources by it: give --source-arn, and --target-arn with --region.",
         )
     return [
         {

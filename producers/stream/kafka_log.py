@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.kafka import KafkaClients, error_of
 from producers.stream.ports import BatchAbortedError, Headers, SlotLog, SlotLostError
@@ -150,7 +151,7 @@ class KafkaLog:
 
     def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
         self._clients, self._feed, self._settings = clients, feed, settings
-        self._admin = clients.admin()
+        self._admin, self._admin_lock = clients.admin(), threading.Lock()
         self._topic = f"{feed}.positions"
         self._taken: dict[int, KafkaSlotLog] = {}
 
@@ -213,21 +214,41 @@ class KafkaLog:
     def _offset(self, slot: int, which: OffsetSpec) -> int:
         """The slot's first offset or its high watermark (not the last stable offset: what hangs must show)."""
         partition = TopicPartition(self._topic, slot)
-        asked = self._admin.list_offsets(
+        # held until the answer is there, whoever replaces it meanwhile: see below
+        admin = self._admin
+        asked = admin.list_offsets(
             {partition: which},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=OFFSETS_BOUND_S,
         )
         try:
-            return int(asked[partition].result(2 * OFFSETS_BOUND_S).offset)
+            offset = int(asked[partition].result(2 * OFFSETS_BOUND_S).offset)
         except (KafkaException, TimeoutError) as error:
-            # the client keeps the leader epochs that it has learnt, and after a broker's restart is refused for ever
-            # with them (FENCED_LEADER_EPOCH): only a new one asks again
-            self._admin = self._clients.admin()
+            self._replace(admin)
             raise RetryableError(
                 f"Kafka failed while asking for the ends of slot {slot}: {error!r}",
                 hint="it is tried again with back-off",
             ) from error
+        if offset < 0:
+            # A request that failed as a whole (no answer, connection lost, client destroyed) comes back without an
+            # error, and with what was asked for in place of the answer: -1 is "latest", -2 "earliest". Taken for an
+            # end it would make the slot empty, and all that it has published would be published again.
+            self._replace(admin)
+            raise RetryableError(
+                f"Kafka did not answer when asked for the ends of slot {slot}", hint="it is tried again with back-off"
+            )
+        return offset
+
+    def _replace(self, failed: AdminClient) -> None:
+        """Ask with a new client from now on.
+
+        A client keeps the leader epochs that it has learnt, and after a broker's restart is refused for ever with them
+        (FENCED_LEADER_EPOCH). Slots ask at the same time: the first that fails replaces it for all, and the others'
+        requests go on with the one that they hold.
+        """
+        with self._admin_lock:
+            if self._admin is failed:
+                self._admin = self._clients.admin()
 
     def _read_to(self, reader: Consumer, slot: int, reached: int, end: int) -> list[tuple[bytes, bytes | None]]:
         entries: dict[bytes, bytes | None] = {}
