@@ -167,7 +167,7 @@ def test_what_is_no_dead_letter_of_a_producer_is_refused(value: bytes) -> None:
 
 
 def test_a_record_that_its_headers_contradict_is_never_published() -> None:
-    """Another sequence number in the value than in the header: the identity is in doubt, also where the rest is good."""
+    """Another sequence number in the value than in the header: the identity is in doubt, however good the rest."""
     (letter,), _ = composed({"S": "broken"})
     good = orjson.dumps(stream_record(11, {"N": "1"}), default=lambda _: "AA==")
     with pytest.raises(PoisonError, match="header says otherwise"):
