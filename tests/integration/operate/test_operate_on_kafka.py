@@ -25,15 +25,18 @@ from consumers.warehouse import KEY
 from feed.cli import app
 from feed.config import FeedConfig, parse_config
 from feed.local import DynamoDbLocal
+from feed.operate.letter_topic import LetterTopic
+from feed.operate.retry_change import ChangeRetry, change_of
 from feed.run.topics import apply_topics
 from feed.testing import aws_settings
 from feed.testing.regions import KafkaBroker
 from feed.verify.topics import TopicReader
+from producers.stream import FeedSource
 from schemas import bundled
 from schemas.change import Op
 from schemas.codec import ChangeCodec
 from schemas.control import ControlEvent, ControlKind, encode_control
-from schemas.errors import ConfigError, PoisonError
+from schemas.errors import ConfigError, FatalError, PoisonError
 from schemas.headers import facts_of
 from schemas.position import SLOT_KEY, Position, ShardState, SlotRecord
 from tests.unit.order_changes import change, order
@@ -211,6 +214,21 @@ def test_the_producers_dead_letters_are_published_once_beside_a_running_slot(fee
     decoded = CODEC.decode(published.value() or b"")
     assert decoded.after is not None
     assert (decoded.after["orderId"], decoded.version.epoch) == ("o-1", 2)
+
+
+def test_of_two_retries_the_later_one_publishes_alone(feed: Feed) -> None:
+    """The earlier one is fenced though it had chosen the letter already; the topic has the change once."""
+    source = FeedSource(feed=feed.name, table=feed.name, region="eu-west-1")
+    feed.write(f"{feed.name}.dead-letter", [stream_letter(4)])
+    (offset,) = [letter["offset"] for letter in feed.lines("dead-letters", "list")]
+    letter = LetterTopic(feed.kafka, f"{feed.name}.dead-letter").record(offset)
+    earlier = ChangeRetry(feed.kafka, feed.name, lambda: NOW_MS)
+    earlier.start()
+    assert feed.run("dead-letters", "retry", "--all").output == f"{offset}: published\n"
+    with pytest.raises(FatalError, match="fenced"):
+        earlier.publish(letter, change_of(letter, source, CODEC))
+    assert len(list(TopicReader(feed.kafka, feed.name).records())) == 1
+    assert feed.lines("dead-letters", "list") == []
 
 
 def test_a_consumers_dead_letters_go_to_its_sink_and_to_no_group(feed: Feed, dynamodb_local: DynamoDbLocal) -> None:
