@@ -230,9 +230,9 @@ class KafkaLog:
                 hint="it is tried again with back-off",
             ) from error
         if offset < 0:
-            # A request that failed as a whole (no answer, connection lost, client destroyed) comes back without an
-            # error, and with what was asked for in place of the answer: -1 is "latest", -2 "earliest". Taken for an
-            # end it would make the slot empty, and all that it has published would be published again.
+            # A request that failed as a whole (no answer in time, connection lost, client destroyed) comes back without
+            # an error, with -1001, librdkafka's "no offset". Taken for an end it would make the slot look empty, and
+            # all that it has published would be published again.
             self._replace(admin)
             raise RetryableError(
                 f"Kafka did not answer when asked for the ends of slot {slot}", hint="it is tried again with back-off"

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from producers.stream import ProducerSettings
+from producers.stream.kafka_log import KafkaLog
+from schemas.errors import RetryableError
 from tests.integration.producers.producer_bench import Bench, Writer
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -36,3 +39,21 @@ def test_a_broker_that_is_away_longer_than_a_transaction_lasts(bench: Bench, kaf
         time.sleep(3)
     bench.judge(writer.ledger, within_s=40)
     assert worker.pid is not None
+
+
+def test_a_slot_is_not_empty_because_nobody_answers(bench: Bench, kafka_broker: Any) -> None:
+    """Asked for a slot's ends in vain, the client says nothing of an error: it is told apart, and tried again."""
+    topic, entry = f"{bench.feed}.positions", (b"a", b"1")
+    owner = KafkaLog(bench.kafka, bench.feed, ProducerSettings()).take(1)
+    owner.begin()
+    owner.publish(topic, *entry, [], 1_700_000_000_000, partition=1)
+    owner.commit()
+    reading = KafkaLog(bench.kafka, bench.feed, ProducerSettings())
+    assert reading.read_back(1) == [entry]
+    kafka_broker.pause()
+    try:
+        with pytest.raises(RetryableError):
+            reading.read_back(1)
+    finally:
+        kafka_broker.resume()
+    assert reading.read_back(1) == [entry]
