@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -79,7 +80,7 @@ class KafkaSlotLog:
                 deadline = deadline or now + self._settings.commit_timeout_ms / 1_000
                 if now > deadline:
                     raise BatchAbortedError("Kafka takes no records", hint=_ABORTED) from None
-                producer.poll(QUEUE_FULL_WAIT_S)
+                self._wait_for_room(topic)
                 continue
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
@@ -89,6 +90,12 @@ class KafkaSlotLog:
                     ) from error
                 raise _refused(error.args[0], f"publishing to {topic}") from error
             return
+
+    def _wait_for_room(self, topic: str) -> None:
+        try:
+            self._producer.poll(QUEUE_FULL_WAIT_S)
+        except KafkaException as error:
+            raise _refused(error.args[0], f"publishing to {topic}") from error
 
     def commit(self) -> None:
         """See :class:`producers.stream.ports.SlotLog`."""
@@ -118,9 +125,12 @@ class KafkaSlotLog:
                 offsets.append(message.offset())
 
         self.begin()
-        self._producer.produce(topic, None, MARK_KEY, self._slot, on_delivery=delivered)
-        self.commit()
-        self._producer.poll(0)
+        try:
+            self._producer.produce(topic, None, MARK_KEY, self._slot, on_delivery=delivered)
+            self.commit()
+            self._producer.poll(0)
+        except KafkaException as error:
+            raise _refused(error.args[0], f"marking the end of slot {self._slot}") from error
         if not offsets:
             raise SlotLostError(f"the mark of slot {self._slot} was committed without an offset", hint=_LOST)
         return offsets[0]
@@ -143,7 +153,9 @@ class KafkaSlotLog:
     def close(self) -> None:
         """See :class:`producers.stream.ports.SlotLog`."""
         self._producer.purge()
-        self._producer.poll(0)
+        # a client that was fenced raises that from here again: the slot's loss is what told it
+        with contextlib.suppress(KafkaException):
+            self._producer.poll(0)
 
 
 class KafkaLog:
