@@ -23,7 +23,7 @@ CONSUMERS: Mapping[str, dict[str, Any]] = {
         # verify reads from a pick which changes it saw; the hottest orders are proven by their counts
         "sink": {"table": "picks", "keep_history": 50},
         # a member that was killed comes back under its name and keeps its partitions
-        "runtime": {"static_member_id": "warehouse-1", "in_flight": 4},
+        "runtime": {"static_member_id": "warehouse-1", "in_flight": 8},
     },
     "notification": {
         "sink": {
