@@ -146,3 +146,11 @@ def test_topics_keep_their_promises() -> None:
     assert us["orders"].config["retention.ms"] == str(24 * 3_600_000)
     assert eu["orders.positions"].config["cleanup.policy"] == "compact"
     assert eu["orders.positions"].partitions == config.topic.slots
+
+
+def test_the_file_for_msk_is_a_configuration() -> None:
+    """deploy/feed.yaml loads as it stands, and nothing in it lets a client in without IAM."""
+    file = Path(__file__).parents[3] / "deploy" / "feed.yaml"
+    config = parse_config(file.read_text(encoding="utf-8"), variables={})
+    assert {region.kafka.auth.kind for region in config.regions.values()} == {"iam"}
+    assert set(config.consumers) == {"warehouse", "audit", "archive", "analytics"}
