@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from connectors.aws import AwsClients, AwsSettings
-from connectors.redshift import Redshift, RedshiftSettings
+from connectors.redshift import RedshiftSettings
 from connectors.s3 import ObjectStore, PutOutcome
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
 from consumers.archive import ArchiveSettings, ArchiveSink
@@ -31,6 +31,7 @@ from schemas.change import Change, Op, Source
 from schemas.codec import ChangeCodec, Depth
 from schemas.headers import headers_of
 from schemas.version import Version
+from tests.faults.sinks.dying_warehouse import DyingRedshift
 
 START_MS = 1_764_000_000_000
 RECORDS = 600
@@ -114,18 +115,6 @@ class DyingStore(ObjectStore):
         return outcome
 
 
-class DyingRedshift(Redshift):
-    """A connection that may die around each submission."""
-
-    death: Death
-
-    def submit(self, sqls: Any, *, token: str | None = None) -> str:
-        self.death.passing("before-load" if len(sqls) > 5 else "")
-        statement_id = super().submit(sqls, token=token)
-        self.death.passing("in-load" if len(sqls) > 5 else "")
-        return statement_id
-
-
 def sink_of(given: dict[str, Any], death: Death, now_ms: Callable[[], int]) -> BatchSink:
     """The sink by its name."""
     clients = AwsClients(AwsSettings.model_validate(given["aws"]))
@@ -141,7 +130,7 @@ def sink_of(given: dict[str, Any], death: Death, now_ms: Callable[[], int]) -> B
     redshift = DyingRedshift(
         clients.client("redshift-data"), RedshiftSettings(workgroup="local", copy_role=role, poll_interval_ms=20)
     )
-    redshift.death = death
+    redshift.passing = death.passing
     return AnalyticsSink(
         store,
         redshift,

@@ -24,6 +24,7 @@ from consumers.audit import read_chain as read_audit
 from feed.local import ObjectStore as S3Server
 from feed.local import Site
 from feed.local.data_api import DataApi
+from tests.faults.sinks.dying_warehouse import LOAD_POINTS
 from tests.faults.sinks.sink_process import PARTITIONS, RECORDS, partition_of, topic
 
 pytestmark = pytest.mark.faults
@@ -56,7 +57,7 @@ class Bench:
                 "bucket": self.bucket,
                 "commits": str(self.commits),
                 "point": point if attempt < KILLS else "never",
-                "after": 0 if point == "in-load" else attempt % 3,  # a load that is under way commits: few remain
+                "after": 0 if point in LOAD_POINTS[1:] else attempt % 3,  # a load that is under way commits: few remain
             }
             program = [sys.executable, "-m", "tests.faults.sinks.sink_process", json.dumps(given)]
             ended = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
@@ -123,7 +124,7 @@ def test_archive_holds_every_record_once(bench: Bench, point: str) -> None:
         assert sorted(found, key=lambda r: r.offset()) == topic(number)
 
 
-@pytest.mark.parametrize("point", [*POINTS, "before-load", "in-load"])
+@pytest.mark.parametrize("point", [*POINTS, *LOAD_POINTS])
 def test_analytics_loads_every_change_once(bench: Bench, warehouse: DataApi, point: str) -> None:
     """Five kills at the point: the history has every change once, the current state is the topic's last word."""
     bench.aws["endpoints"]["redshift-data"] = warehouse.endpoint
