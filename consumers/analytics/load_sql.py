@@ -12,6 +12,7 @@ tables can be emptied without a commit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,14 +26,19 @@ MOVED: Final = "ledger rows in place"
 _LEDGER_KEY: Final = ("cluster_id", "topic_id", "partition_number")
 
 
-def load_statements(tables: Tables, load: Load, *, manifest_url: str, copy_role: str) -> list[str]:
-    """The batch of one load, in order."""
+def load_statements(
+    tables: Tables, load: Load, *, manifest_url: str, copy_role: str, more: Sequence[str] = ()
+) -> list[str]:
+    """The batch of one load, in order; ``more`` is done after it, in the same transaction.
+
+    A load without rows only moves the ledger: behind the last record there are markers that hold none.
+    """
+    rows = [*_stage(tables, load, manifest_url, copy_role), *_merge_current(tables), *_add_history(tables)]
     return [
         f"LOCK TABLE {tables.ledger}",
         *_move_ledger(tables, load, manifest_url),
-        *_stage(tables, load, manifest_url, copy_role),
-        *_merge_current(tables),
-        *_add_history(tables),
+        *(rows if load.count else ()),
+        *more,
     ]
 
 

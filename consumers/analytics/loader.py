@@ -116,7 +116,7 @@ class Loader:
         return self._under_way is not None and any(part.partition == partition for part in self._under_way.load.parts)
 
     def gathered(self) -> None:
-        """Rows were added: the interval begins with the first."""
+        """Rows were added, or a position reached without any: the interval begins with the first."""
         if self._gathering_since_ms is None:
             self._gathering_since_ms = self._now_ms()
 
@@ -176,12 +176,12 @@ class Loader:
         return gathered + (self._under_way.load.nbytes if self._under_way else 0)
 
     def _gather(self, now_ms: int) -> bool:
-        """Make the next load of all rows that wait; False when there are none."""
+        """Make the next load of all that waits; False when nothing does. A partition without rows only moves on."""
         parts: list[Part] = []
         for partition, assigned in self._assigned.items():
             nbytes = assigned.rows.nbytes
             rows = from_offset(assigned.rows.take(), assigned.loaded)
-            if rows.num_rows:
+            if assigned.taken > assigned.loaded:
                 parts.append(Part(partition, assigned.loaded, assigned.taken, rows, nbytes))
         self._gathering_since_ms = None
         if parts:

@@ -21,7 +21,7 @@ class Part:
     start: int
     """The ledger's next offset before the load."""
     end: int
-    """The ledger's next offset after it: one above the last row."""
+    """The ledger's next offset after it: above the last row, and above what follows it and holds no record."""
     rows: pa.Table
     nbytes: int
     """Memory that the rows take."""

@@ -131,6 +131,15 @@ class AnalyticsWriter:
         if rows:
             self._loader.gathered()
 
+    def reached(self, position: int) -> None:
+        """What lies before ``position`` holds no record: the ledger follows, with the next load or with one of its own.
+
+        See :class:`~consumers.runtime.contracts.PositionWriter`.
+        """
+        if position > self._assigned.taken:
+            self._assigned.taken = position
+            self._loader.gathered()
+
     def tick(self, now_ms: int) -> None:
         """Go on with the load under way, or start the next: of all partitions, whichever is asked first."""
         self._loader.tick(now_ms)

@@ -42,12 +42,14 @@ class Staging:
         self._executor = executor
 
     def stage(self, load: Load) -> str:
-        """Write a load's files and its manifest; gives the manifest's URL. May be repeated.
+        """Write a load's files and its manifest; gives the manifest's URL, empty without rows. May be repeated.
 
         Raises:
             RetryableError: S3 is away.
         """
         pieces = [(key, rows) for part in load.parts for key, rows in self._pieces(part.partition, part.rows)]
+        if not pieces:
+            return ""
         files = list(self._executor.map(lambda piece: self._put(*piece), pieces))
         entries = [
             {"url": self._store.url(file.key), "mandatory": True, "meta": {"content_length": file.size}}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from consumers.runtime.backoff import Backoff
-from consumers.runtime.contracts import BatchSink, Partition, PartitionWriter, Record
+from consumers.runtime.contracts import BatchSink, Partition, PartitionWriter, PositionWriter, Record
 from consumers.runtime.dead_letters import DeadLetters
 from consumers.runtime.handling import Decode
 from consumers.runtime.metrics import ConsumerMetrics
@@ -92,6 +92,7 @@ class BatchFlow:
         """The end of the partition: what lies before it and was not handed out holds no record."""
         opened = self._opened[partition]
         opened.position = max(opened.position, position)
+        self._tell_position(opened)
 
     def work(self) -> int | None:
         """Try again what failed, tick the writers."""
@@ -102,6 +103,7 @@ class BatchFlow:
             if opened.again:
                 again, opened.again, opened.failed = opened.again, [], None
                 self._give(partition, opened, again)
+                self._tell_position(opened)  # the end of the partition may have been told meanwhile
             else:
                 self._call(opened, self._tick(opened.writer))
             self._probe(opened)
@@ -189,6 +191,10 @@ class BatchFlow:
             opened.probed_ms = now_ms
             opened.probes.append(records[0])  # the one that waited longest
         self._probe(opened)
+
+    def _tell_position(self, opened: _Open) -> None:
+        if isinstance(opened.writer, PositionWriter) and not opened.again:
+            opened.writer.reached(opened.position)
 
     def _call(self, opened: _Open, act: Callable[[], None]) -> bool:
         """True when it worked. Retryable: back off. An error that is none of ours: fatal."""

@@ -123,6 +123,19 @@ class PartitionWriter(Protocol):
         ...
 
 
+@runtime_checkable
+class PositionWriter(Protocol):
+    """What a writer has besides when its sink keeps the next offset in a ledger of its own."""
+
+    def reached(self, position: int) -> None:
+        """Everything before ``position`` was taken or holds no record: transaction markers, aborted records.
+
+        A ledger must follow, and not stop behind the last record: once retention has deleted what lies between, it
+        would look like a gap though nothing was lost.
+        """
+        ...
+
+
 class BatchSink(Protocol):
     """Acts on batches; closes them by record content or by time."""
 

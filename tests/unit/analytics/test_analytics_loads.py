@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
 from consumers.columns import StoredRecord
-from consumers.runtime.contracts import Partition, PartitionWriter
+from consumers.runtime.contracts import Partition, PartitionWriter, PositionWriter
 from feed.local.data_api import Refused
 from schemas import bundled
 from schemas.change import Change, Op, Source
@@ -213,6 +213,48 @@ def test_an_empty_value_is_passed_over(warehouse: MemoryWarehouse) -> None:
     writer.flush()
     assert writer.durable() == 3
     assert len(history(warehouse)) == 1
+
+
+def ledger(warehouse: MemoryWarehouse) -> dict[tuple[str, int], int]:
+    """The next offset by topic id and partition."""
+    rows = warehouse.rows("SELECT topic_id, partition_number, next_offset FROM public.load_ledger")
+    return {(row["topic_id"], row["partition_number"]): row["next_offset"] for row in rows}
+
+
+def test_the_ledger_follows_what_holds_no_record(warehouse: MemoryWarehouse) -> None:
+    """Markers behind the last record move the ledger: with the load, or while idle with a small one of their own."""
+    process = Process(warehouse)
+    _, writer = process.open()
+    assert isinstance(writer, PositionWriter)
+    writer.add([record(0, change(0, "o-1", sequence=1))])
+    writer.reached(2)
+    writer.tick(START_MS + 5_000)
+    assert ledger(warehouse) == {("topic-1", 0): 2}
+    process.now_ms = START_MS + 6_000
+    writer.reached(7)
+    assert writer.durable() == 7
+    batches = process.client.batches
+    writer.tick(START_MS + 10_999)
+    assert process.client.batches == batches
+    writer.tick(START_MS + 11_000)
+    assert (process.client.batches, ledger(warehouse)) == (batches + 1, {("topic-1", 0): 7})
+    for second in range(12, 60):
+        writer.tick(START_MS + second * 1_000)
+    assert process.client.batches == batches + 1
+    assert len(history(warehouse)) == 1
+
+
+def test_a_stop_takes_the_ledger_along(warehouse: MemoryWarehouse) -> None:
+    """A graceful stop of an idle partition leaves no ledger behind its markers."""
+    _, writer = Process(warehouse).open()
+    assert isinstance(writer, PositionWriter)
+    writer.add([record(0, change(0, "o-1", sequence=1))])
+    writer.flush()
+    writer.reached(2)
+    writer.flush()
+    assert ledger(warehouse) == {("topic-1", 0): 2}
+    start, _ = Process(warehouse).open(committed=2)
+    assert start == 2
 
 
 def test_text_that_does_not_fit_is_named(warehouse: MemoryWarehouse) -> None:
