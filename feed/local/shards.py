@@ -6,7 +6,8 @@ milliseconds; a put at that moment may be answered 500 without having been appli
 
 What holds here as on AWS: a child begins after its parent's last record, and a key's records go to the child of the
 shard that had them before. The server itself knows one open shard; a trigger in the file spreads the records by a hash
-of the key over ``slots``, and a split of *n* slots into *2n* is a refinement of the hash, so that keys never cross.
+of the key: a shard has the keys whose hash leaves ``Share`` when divided by ``Of``. A split of a share into *n* is a
+refinement of the hash, so that keys never cross.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,14 @@ _KEY_HASH = """(
         FROM (SELECT substr(text, instr(text, '{"S":"') + 6) AS tail
               FROM (SELECT CAST(NEW.StreamRecord AS TEXT) AS text))))"""
 
-_OPEN_SLOTS = """SELECT slots.ShardID AS ShardID, slots.Slot AS Slot
-  FROM feed_slots AS slots JOIN ss ON ss.ShardID = slots.ShardID
+_OPEN_SHARES = """SELECT shares.ShardID AS ShardID, shares.Share AS Share, shares.Of AS Of
+  FROM feed_shares AS shares JOIN ss ON ss.ShardID = shares.ShardID
   WHERE ss.StreamID = NEW.StreamID AND ss.DeletionDateTime IS NULL"""
 
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS feed_slots (ShardID TEXT PRIMARY KEY, Slot INTEGER NOT NULL);
-CREATE TRIGGER IF NOT EXISTS feed_spread AFTER INSERT ON us WHEN (SELECT count(*) FROM ({_OPEN_SLOTS})) > 0 BEGIN
-  UPDATE us SET ShardID = (
-    SELECT ShardID FROM ({_OPEN_SLOTS}) WHERE Slot = ({_KEY_HASH} % (SELECT count(*) FROM ({_OPEN_SLOTS}))))
+CREATE TABLE IF NOT EXISTS feed_shares (ShardID TEXT PRIMARY KEY, Share INTEGER NOT NULL, Of INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS feed_share AFTER INSERT ON us WHEN (SELECT count(*) FROM ({_OPEN_SHARES})) > 0 BEGIN
+  UPDATE us SET ShardID = (SELECT ShardID FROM ({_OPEN_SHARES}) WHERE Share = {_KEY_HASH} % Of)
   WHERE SequenceNumber = NEW.SequenceNumber;
 END;
 -- Writers at the same time commit slightly out of the order of their numbers: a fresh child begins as low as it must.
@@ -93,34 +93,44 @@ class ShardControl:
             ).fetchall()
         return [Shard(shard, parent, deleted is None, first, last) for shard, parent, deleted, first, last in rows]
 
-    def roll(self) -> dict[str, list[str]]:
-        """Close every open shard and give it one child, as AWS does every four hours; parent → children."""
-        return self.split(1)
+    def roll(self, shards: Collection[str] | None = None) -> dict[str, list[str]]:
+        """Close open shards (all, or those of ``shards``) and give each one child, as AWS does every four hours.
 
-    def split(self, factor: int = 2) -> dict[str, list[str]]:
-        """Close every open shard and give it ``factor`` children, which share its keys; parent → children."""
+        Returns:
+            Parent → children.
+        """
+        return self.split(1, shards)
+
+    def split(self, factor: int = 2, shards: Collection[str] | None = None) -> dict[str, list[str]]:
+        """Close open shards (all, or those of ``shards``) and give each ``factor`` children, which share its keys.
+
+        Returns:
+            Parent → children.
+        """
         with self._edit() as db:
             for statement in _statements(_SCHEMA):
                 db.execute(statement)
-            parents = self._open_by_slot(db)
             last = db.execute("SELECT coalesce(max(SequenceNumber), 0) FROM us").fetchone()[0]
             families: dict[str, list[str]] = {}
-            for slot, (parent, first) in enumerate(parents):
+            for parent, first, share, of in self._open_shares(db):
+                if shards is not None and parent not in shards:
+                    continue
                 end = max(last, first)
                 self._close(db, parent, end)
                 families[parent] = [
-                    self._open(db, parent, end + 1, slot + child * len(parents)) for child in range(factor)
+                    self._open(db, parent, end + 1, (share + child * of, of * factor)) for child in range(factor)
                 ]
             return families
 
-    def _open_by_slot(self, db: sqlite3.Connection) -> list[tuple[str, int]]:
+    def _open_shares(self, db: sqlite3.Connection) -> list[tuple[str, int, int, int]]:
+        """Open shards with their first sequence number and their share of the keys: all, until the first split."""
         rows = db.execute(
-            "SELECT ss.ShardID, ss.InitialSequenceNumberStart FROM ss LEFT JOIN feed_slots AS slots "
-            "ON slots.ShardID = ss.ShardID WHERE ss.StreamID = ? AND ss.DeletionDateTime IS NULL "
-            "ORDER BY slots.Slot, ss.ShardID",
+            "SELECT ss.ShardID, ss.InitialSequenceNumberStart, coalesce(Share, 0), coalesce(Of, 1) FROM ss "
+            "LEFT JOIN feed_shares AS shares ON shares.ShardID = ss.ShardID "
+            "WHERE ss.StreamID = ? AND ss.DeletionDateTime IS NULL ORDER BY Of, Share, ss.ShardID",
             (self._stream_arn,),
         )
-        return [(str(shard), int(first)) for shard, first in rows]
+        return [(str(shard), int(first), int(share), int(of)) for shard, first, share, of in rows]
 
     def _close(self, db: sqlite3.Connection, shard: str, last_sequence: int) -> None:
         db.execute(
@@ -128,13 +138,13 @@ class ShardControl:
             (self._now_ms(), last_sequence, shard),
         )
 
-    def _open(self, db: sqlite3.Connection, parent: str, first_sequence: int, slot: int) -> str:
+    def _open(self, db: sqlite3.Connection, parent: str, first_sequence: int, share: tuple[int, int]) -> str:
         now = self._now_ms()
         child = f"shardId-{now:020d}-{uuid.uuid4().hex[:8]}"
         db.execute(
             "INSERT INTO ss VALUES (?, ?, ?, NULL, ?, NULL, ?)", (self._stream_arn, child, now, first_sequence, parent)
         )
-        db.execute("INSERT INTO feed_slots VALUES (?, ?)", (child, slot))
+        db.execute("INSERT INTO feed_shares VALUES (?, ?, ?)", (child, *share))
         return child
 
     def age(self, hours: float, shards: Sequence[str] | None = None) -> None:

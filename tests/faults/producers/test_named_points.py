@@ -15,7 +15,7 @@ HITS = [
     ("before init", 1),
     ("after init", 2),
     ("reading back", 1),
-    ("before commit", 5),
+    ("between produce and commit", 5),
     ("after commit", 6),
     ("discovering", 2),
 ]

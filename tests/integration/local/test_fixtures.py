@@ -124,6 +124,21 @@ def test_shards_roll_and_split_as_on_aws(rolling_table: Callable[..., RollingTab
             assert len(line) == 4
 
 
+def test_one_shard_is_split_and_the_others_stay(rolling_table: Callable[..., RollingTable]) -> None:
+    """Shards may have different shares of the keys: each key still has one line of descent, and one open shard."""
+    table = rolling_table()
+    table.shards.split(2)
+    first, second = (shard.shard_id for shard in table.shards.shards() if shard.is_open)
+    assert [len(children) for children in table.shards.split(3, [first]).values()] == [3]
+    assert table.shards.roll([second]).keys() == {second}
+    put(table, 40, 1)
+    leaves = {shard.shard_id for shard in table.shards.shards() if shard.is_open}
+    held = stream_by_shard(table)
+    assert len(leaves) == 4
+    assert sorted(key for leaf in leaves for key in held[leaf]) == sorted(f"o{n:03d}" for n in range(40))
+    assert all(held[leaf] for leaf in leaves)
+
+
 def test_aged_records_are_trimmed(rolling_table: Callable[..., RollingTable]) -> None:
     """Records made to look 25 hours old are refused as trimmed."""
     table = rolling_table()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -25,7 +27,7 @@ from schemas.control import ControlEvent, ControlKind, decode_control
 from schemas.headers import Facts, facts_of
 
 WORKER = Path(__file__).with_name("producer_worker.py")
-PARTITIONS = 4
+PARTITIONS, SLOTS = 4, 8
 CODEC = ChangeCodec.for_image(bundled.load("order"))
 
 
@@ -104,11 +106,11 @@ class Bench:
         self.endpoint, self.bootstrap = endpoint, bootstrap
         self.kafka = KafkaClients(KafkaSettings(bootstrap_servers=bootstrap), client_id="bench")
         create_topics(bootstrap, {feed: PARTITIONS, f"{feed}.control": 1, f"{feed}.dead-letter": 1})
-        create_topics(bootstrap, {f"{feed}.positions": 8}, settings={"cleanup.policy": "compact"})
+        create_topics(bootstrap, {f"{feed}.positions": SLOTS}, settings={"cleanup.policy": "compact"})
         self._workers: list[Program] = []
 
     def worker(self, name: str, *, hit: dict[str, Any] | None = None, **settings: Any) -> Program:
-        """A worker process, started; it is ended with the bench. ``hit`` makes it die or freeze at a named point."""
+        """A worker process, started; it is ended with the bench. ``hit``: where it shall die or freeze, see ``arm``."""
         port = free_port()
         config = {
             "feed": self.feed,
@@ -117,9 +119,10 @@ class Bench:
             "aws": aws_settings(self.endpoint).model_dump(mode="json") | {"secret_access_key": "local-secret"},
             "port": port,
             "settings": {"discovery_interval_ms": 2_000, "session_timeout_ms": 6_000} | settings,
+            "armed": hit is not None,
         }
         if hit is not None:
-            config["hit"] = hit
+            self._lay_trap(name, hit)
         file = self.tmp / f"{self.feed}-{name}.json"
         file.write_text(json.dumps(config))
         program = Program(
@@ -131,6 +134,20 @@ class Bench:
         program.start()
         self._workers.append(program)
         return program
+
+    def arm(self, name: str, worker: Program, *, point: str, blow: str) -> None:
+        """Have a running worker die (SIGKILL) or freeze (SIGSTOP) when it next comes to a point; see ``witness``."""
+        self._lay_trap(name, {"point": point, "blow": blow})
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGUSR1)
+
+    def _lay_trap(self, name: str, hit: dict[str, Any]) -> None:
+        self.witness(name).unlink(missing_ok=True)
+        (self.tmp / f"{self.feed}-{name}.trap").write_text(json.dumps(hit))
+
+    def witness(self, name: str) -> Path:
+        """The file that a worker writes just before it is hit: the point's name."""
+        return self.tmp / f"{self.feed}-{name}.struck"
 
     def close(self) -> None:
         """End the workers."""

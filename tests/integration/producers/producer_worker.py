@@ -1,8 +1,10 @@
-"""A worker as a process of its own, for tests: ``python producer_worker.py CONFIG.json``."""
+"""A worker as a process of its own, for tests: ``python producer_worker.py CONFIG.json``.
+
+It can be made to die or to freeze at a named point: by ``CONFIG.trap`` when it starts, or later with SIGUSR1.
+"""
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import os
@@ -19,49 +21,78 @@ from connectors.dynamodb_streams import StreamClient
 from connectors.kafka import KafkaClients, KafkaSettings
 from connectors.telemetry import Telemetry
 from producers.stream import FeedSource, ProducerSettings, Worker
-from producers.stream.kafka_log import KafkaLog, KafkaSlotLog
+from producers.stream.kafka_log import KafkaLog
+from producers.stream.slot import Slot
+from producers.stream.transaction import Transaction
 from schemas import bundled
 from schemas.codec import ChangeCodec
 
 POINTS: dict[str, tuple[type, str, bool]] = {
     "before init": (KafkaLog, "take", False),
     "after init": (KafkaLog, "take", True),
-    "reading back": (KafkaLog, "read_back", False),
-    "before commit": (KafkaSlotLog, "commit", False),
-    "after commit": (KafkaSlotLog, "commit", True),
-    "discovering": (StreamClient, "list_shards", False),
+    "reading back": (KafkaLog, "_read_to", False),
+    "between produce and commit": (Transaction, "save_positions", True),
+    "after commit": (Slot, "_committed", False),
+    "discovering": (StreamClient, "_describe", True),
 }
 """Where a worker can be made to die or to freeze: a method, and whether that is before or after its work."""
 
 
-def hit_at(point: str, number: int, blow: signal.Signals) -> None:
-    """Have this process hit itself at the ``number``-th time that it comes to ``point``."""
-    owner, name, after = POINTS[point]
-    original, times = getattr(owner, name), itertools.count(1)
+class Trap:
+    """Has this process hit itself at the ``number``-th time that it comes to a point, once, leaving a witness."""
 
-    def hit() -> None:
-        if next(times) == number:
-            os.kill(os.getpid(), blow)
+    def __init__(self, file: Path) -> None:
+        self._file, self._lock = file, threading.Lock()
+        self._point, self._left = "", 0
+        self._blow, self._witness = signal.SIGKILL, file.with_suffix(".struck")
+        for point in POINTS:
+            self._lay(point)
 
-    def method(self: Any, *arguments: Any) -> Any:
-        if not after:
-            hit()
-        result = original(self, *arguments)
-        if after:
-            hit()
-        return result
+    def arm(self, *_: object) -> None:
+        """Read the file that names point, number and blow."""
+        told = json.loads(self._file.read_text())
+        with self._lock:
+            self._blow, self._point = signal.Signals[told["blow"]], told["point"]
+            self._left = told.get("number", 1)
 
-    setattr(owner, name, method)
+    def _lay(self, point: str) -> None:
+        owner, name, after = POINTS[point]
+        original = getattr(owner, name)
+
+        def method(itself: Any, *arguments: Any, **named: Any) -> Any:
+            if not after:
+                self._came_by(point)
+            result = original(itself, *arguments, **named)
+            if after:
+                self._came_by(point)
+            return result
+
+        setattr(owner, name, method)
+
+    def _came_by(self, point: str) -> None:
+        if point != self._point:
+            return
+        with self._lock:
+            if point != self._point:
+                return
+            self._left -= 1
+            if self._left > 0:
+                return
+            self._point = ""
+        self._witness.write_text(point)
+        os.kill(os.getpid(), self._blow)
 
 
 def main() -> None:
     config = json.loads(Path(sys.argv[1]).read_text())
-    if "hit" in config:
-        hit_at(config["hit"]["point"], config["hit"]["number"], signal.Signals[config["hit"]["blow"]])
+    trap = Trap(Path(sys.argv[1]).with_suffix(".trap"))
+    if config["armed"]:
+        trap.arm()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, trap.arm)
     telemetry = Telemetry("producer")
     telemetry.serve(port=config["port"])
     Worker(
