@@ -122,7 +122,8 @@ class Report:
             blows = (self.struck[point, "SIGKILL"], self.struck[point, "SIGSTOP"])
             yield f"{point:28} killed {blows[0]:2}  frozen {blows[1]:2}"
         times = sorted(self.recovered_s)
-        yield f"{self.struck.total()} faults in {self.seconds:.0f} s; the topic stood still {self.stillest_s:.1f} s at most"
+        total = self.struck.total()
+        yield f"{total} faults in {self.seconds:.0f} s, stand-still of the topic at most {self.stillest_s:.1f} s"
         yield f"all on again {times[len(times) // 2]:.1f} s after a strike (median), {times[-1]:.1f} s at most"
         yield f"slots with an open shard, all of which got on between faults: {min(self.slots)} to {max(self.slots)}"
         yield self.verdict.line()
