@@ -44,6 +44,8 @@ class ShardReader:
     def __init__(self, position: Position, stream: Stream, policy: PollPolicy, clock: Clock) -> None:
         self.shard = position.shard
         self.saved = position
+        self.epoch = position.epoch
+        """Lowest epoch to publish under: that of the shard's ancestors, whose slots may have been faster to raise it."""
         self.due_ms = 0
         """When to ask next, by the steady clock."""
         self.busy = False

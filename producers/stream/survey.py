@@ -50,6 +50,17 @@ class Scene:
     fail_on_gap: bool
     absence_min_ms: int
     refused_max_ms: int
+    requested_epoch: int = 0
+    """The epoch under which a snapshot waits for all slots to publish; 0 when there is none."""
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the slot has taken in the baseline of the stream, whatever epoch it publishes under."""
+        return self.record is not None and self.baseline is not None and self.record.stream == self.baseline.stream
+
+    def position(self, shard: str) -> Position | None:
+        """A shard's position, of any slot."""
+        return self.own.get(shard) or self.others.get(shard)
 
     def event(self, kind: ControlKind, position: Position | None = None, **fields: object) -> ControlEvent:
         """A control event of this slot, about a position."""
@@ -78,7 +89,8 @@ def survey(scene: Scene) -> list[Statement]:
     """What is to be written now."""
     if scene.slot == 0 and (begun := begin(scene)):
         return [begun]
-    if scene.baseline is None:
+    if scene.baseline is None or (scene.record is not None and scene.record.epoch > scene.baseline.epoch):
+        # the follower is late: what this slot has written about itself is newer than what it hears of slot 0
         return []
     return [
         *take_in(scene, scene.baseline),
@@ -90,8 +102,10 @@ def survey(scene: Scene) -> list[Statement]:
 
 
 def begin(scene: Scene) -> Statement | None:
-    """The baseline, by the owner of slot 0: at the first start, and when the table has a new stream."""
+    """The baseline, by the owner of slot 0: at the first start, when the table has a new stream, for a snapshot."""
     before, seen = scene.baseline, scene.sightings.get(scene.stream)
+    if before is not None and not before.held and scene.requested_epoch > before.epoch:
+        return Statement(baseline=replace(before, epoch=scene.requested_epoch))
     if not scene.stream or (before is not None and _is_or_was(scene, before, scene.stream)):
         return None
     control: tuple[ControlEvent, ...] = ()
@@ -138,7 +152,7 @@ def _since_ms(scene: Scene, at_ms: int) -> int:
 
 def take_in(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
     """``known`` for every shard of this slot that has no record, and the slot's record."""
-    adopted = scene.record is not None and scene.record.epoch >= baseline.epoch
+    adopted = scene.adopted
     listed_at_ms = scene.record.listed_at_ms if scene.record is not None and adopted else baseline.since_ms
     gone = set(baseline.gone)
     if not adopted:
@@ -170,11 +184,13 @@ def _slot_record(scene: Scene, baseline: Baseline, listed_at_ms: int, *, adopted
     seen = scene.sightings.get(baseline.stream)
     complete_ms = (seen.last_complete_ms if seen else None) or listed_at_ms
     newest = SlotRecord(baseline.epoch, baseline.stream, max(listed_at_ms, complete_ms))
-    if adopted:
+    if adopted and scene.record is not None and scene.record.epoch >= baseline.epoch:
         if scene.stream != baseline.stream:
             return None  # a listing of a stream that is no longer the table's says nothing about what is new
         return Statement(record=newest) if complete_ms - listed_at_ms >= LISTED_EVERY_MS else None
-    if baseline.after and not _is_past(scene, baseline):
+    if adopted:  # the epoch was raised for a snapshot: nothing else changes
+        newest = SlotRecord(baseline.epoch, baseline.stream, listed_at_ms)
+    elif baseline.after and not _is_past(scene, baseline):
         return None
     return Statement(record=newest, control=(scene.event(ControlKind.EPOCH, stream=baseline.stream),))
 
@@ -196,11 +212,13 @@ def known(
     scene: Scene, baseline: Baseline, shard: str, parent: str, *, since_ms: int, start: str = "", stream: str = ""
 ) -> Statement:
     """A shard's first record, so that it is missed if it vanishes unread."""
+    former = stream not in ("", baseline.stream) and scene.record is not None
     position = Position(
         shard=shard,
         stream=stream or baseline.stream,
         parent=parent,
-        epoch=baseline.epoch,
+        # what is left of a former stream goes out under its own epoch: numbers of two streams do not compare
+        epoch=scene.record.epoch if former and scene.record else baseline.epoch,
         start=start,
         since_ms=since_ms,
         at_ms=scene.now_ms,
@@ -222,7 +240,7 @@ def named_parents(
 
 def find_parents(scene: Scene, baseline: Baseline) -> Iterator[Statement]:
     """``known`` for a named parent that is unlisted: its reader finds out whether it is gone, and then it is a gap."""
-    if scene.record is None or scene.record.epoch < baseline.epoch:
+    if not scene.adopted:
         return
     others = scene.others.values()
     for parent, child in named_parents(scene.own, others, baseline.gone, scene.slot, scene.slots).items():
@@ -251,7 +269,9 @@ def gap(scene: Scene, position: Position, reason: str) -> Statement:
     """The gap event, and the position behind it: terminal for a lost shard, the trim horizon for a trimmed one.
 
     None of the signs proves that an unread change existed (an idle shard ages out too): a gap is possible, not certain.
+    The epoch is that of the shard's ancestors too: a snapshot under the same one would not overwrite what they told.
     """
+    position = replace(position, epoch=lineage_epoch(position, scene.position))
     event = scene.event(ControlKind.GAP, position, reason=reason, certain=False)
     if scene.fail_on_gap:
         fatal = f"changes of shard {position.shard} may be missing: {reason}"
@@ -300,6 +320,20 @@ def _passed(children: Iterable[Position]) -> bool:
     return bool(states) and ShardState.KNOWN not in states
 
 
+def lineage_epoch(position: Position, lookup: Callable[[str], Position | None]) -> int:
+    """The highest epoch under which a shard or one before it has published.
+
+    Versions of a key must grow from parent to child, also while some slots have raised the epoch and others have not.
+    """
+    epoch, parent = position.epoch, position.parent
+    while parent and (found := lookup(parent)) is not None:
+        epoch = max(epoch, found.epoch)
+        if found.state is ShardState.FINISHED:
+            break  # it has taken into account those before it
+        parent = found.parent
+    return epoch
+
+
 def may_read(
     position: Position,
     lookup: Callable[[str], Position | None],
@@ -317,5 +351,5 @@ def may_read(
         if parent is None or not parent.state.terminal:
             return False
     if baseline.after and position.stream == baseline.stream:
-        return all(slot in records and records[slot].epoch >= baseline.epoch for slot in range(slots))
+        return all(slot in records and records[slot].stream == baseline.stream for slot in range(slots))
     return True

@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.dynamodb_streams import Listing, Sightings, StreamStatus, observe
 from schemas.position import BASELINE_KEY, SLOT_KEY, Baseline, Position, SlotRecord
+from schemas.snapshot import SEGMENT_PREFIX, SnapshotState
+
+SNAPSHOT = -1
+"""Stands for a slot's number where an entry is one of the snapshot topic."""
 
 
 class View:
@@ -18,6 +22,7 @@ class View:
         self.baseline: Baseline | None = None
         self.records: Mapping[int, SlotRecord] = {}
         self.sightings: Mapping[str, Sightings] = {}
+        self.snapshot = SnapshotState()
         self.version = 0
         """Grows with everything that a slot's statements or eligibility may depend on."""
         self.ended: list[tuple[str, str]] = []
@@ -48,7 +53,7 @@ class View:
             return dict(self._positions)
 
     def follow(self, entries: Sequence[tuple[int, bytes, bytes | None]]) -> None:
-        """Take in records of the positions topic: slot, key, value."""
+        """Take in records of the positions topic: slot, key, value; or :data:`SNAPSHOT`, key, value."""
         changed = False
         with self._lock:
             for slot, key, value in entries:
@@ -57,6 +62,10 @@ class View:
             self._changed()
 
     def _apply(self, slot: int, key: bytes, value: bytes | None) -> bool:
+        if slot == SNAPSHOT:
+            self.snapshot = self.snapshot.apply(key, value)
+            # how far a scan is concerns no slot
+            return not key.startswith(SEGMENT_PREFIX)
         if key == BASELINE_KEY:
             self.baseline = Baseline.from_json(value) if value else None
         elif key == SLOT_KEY:
@@ -71,6 +80,11 @@ class View:
             # most updates only move a sequence number, which nobody else waits for
             return before is None or before.state is not position.state
         return True
+
+    def missing_slots(self, epoch: int) -> list[int]:
+        """Slots that have not written yet that they publish under ``epoch`` (or a later one)."""
+        records = self.records
+        return [slot for slot in range(self.slots) if slot not in records or records[slot].epoch < epoch]
 
     def observe(self, listing: Listing) -> None:
         """Take in a listing."""
