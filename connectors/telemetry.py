@@ -25,24 +25,38 @@ class Check:
 class Checks:
     """Named checks; green while all are. Safe to set from any thread."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._checks: dict[str, Check] = {}
+    def __init__(self, *, whole: Checks | None = None, prefix: str = "") -> None:
+        self._lock: threading.Lock = whole._lock if whole else threading.Lock()  # noqa: SLF001 (of the same class)
+        self._checks: dict[str, Check] = whole._checks if whole else {}  # noqa: SLF001 (of the same class)
+        self._prefix = prefix
+
+    def part(self, name: str) -> Checks:
+        """The same checks, as one of several parts of the process sets them: its names begin with ``name``."""
+        return Checks(whole=self, prefix=f"{self._prefix}{name} ")
 
     def set(self, name: str, *, ok: bool, reason: str = "") -> None:
         """Record the state of one check."""
         with self._lock:
-            self._checks[name] = Check(ok, reason)
+            self._checks[self._prefix + name] = Check(ok, reason)
 
     def clear(self, name: str) -> None:
         """Forget a check (its partition or slot is no longer ours)."""
         with self._lock:
-            self._checks.pop(name, None)
+            self._checks.pop(self._prefix + name, None)
 
     def read(self) -> dict[str, Check]:
-        """All checks now."""
+        """All checks of the process now."""
         with self._lock:
             return dict(self._checks)
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryPart:
+    """What one of several parts of a process (a feed) says about itself, on the process's registry and port."""
+
+    registry: CollectorRegistry
+    health: Checks
+    readiness: Checks
 
 
 class Telemetry:
@@ -59,6 +73,10 @@ class Telemetry:
         PlatformCollector(registry=self.registry)
         Gauge("feed_up", "1 while the process runs", ["process"], registry=self.registry).labels(process).set(1)
         self._server: ThreadingHTTPServer | None = None
+
+    def part(self, name: str) -> TelemetryPart:
+        """The same telemetry for one of several parts of the process: its checks carry its name."""
+        return TelemetryPart(self.registry, self.health.part(name), self.readiness.part(name))
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Serve ``/metrics``, ``/healthz`` and ``/readyz`` from a daemon thread.

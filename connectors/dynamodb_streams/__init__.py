@@ -5,6 +5,7 @@ LATEST; errors that mean something to a reader (expired, trimmed, refused) have 
 parsed by a JSON parser, equal to botocore's answer in all but the type of the creation time.
 """
 
+from connectors.dynamodb_streams.budget import DESCRIBE_LIMIT_PER_SECOND, CallBudget, share_of
 from connectors.dynamodb_streams.client import StreamClient, StreamStatus
 from connectors.dynamodb_streams.errors import (
     IteratorExpiredError,
@@ -18,6 +19,8 @@ from connectors.dynamodb_streams.polling import Pace, PollPolicy, after_error, a
 from connectors.dynamodb_streams.records import Page, StreamRecord
 
 __all__ = [
+    "DESCRIBE_LIMIT_PER_SECOND",
+    "CallBudget",
     "IteratorExpiredError",
     "IteratorSpec",
     "Listing",
@@ -39,4 +42,5 @@ __all__ = [
     "latest_cut_ms",
     "latest_start",
     "observe",
+    "share_of",
 ]

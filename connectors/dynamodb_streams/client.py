@@ -35,10 +35,16 @@ class StreamStatus:
 
 
 class StreamClient:
-    """DynamoDB Streams of one region. Safe to call from any thread."""
+    """DynamoDB Streams of one region. Safe to call from any thread.
 
-    def __init__(self, clients: AwsClients, *, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
+    ``before_describe`` runs before each DescribeStream call, each page of a listing being one: it may wait
+    (:class:`connectors.dynamodb_streams.budget.CallBudget`).
+    """
+
+    def __init__(
+        self, clients: AwsClients, *, now_ms: Callable[[], int], before_describe: Callable[[], None] = lambda: None
+    ) -> None:
+        self._now_ms, self._before_describe = now_ms, before_describe
         self._tables = clients.client("dynamodb")
         self._streams = clients.client("dynamodbstreams")
         # registering again under the same id is a no-op: the client is shared
@@ -112,6 +118,7 @@ class StreamClient:
 
         DynamoDB Local returns the shard itself, or all of them: children are known by their parent only.
         """
+        self._before_describe()
         at_ms = self._now_ms()
         try:
             described = self._streams.describe_stream(
@@ -153,6 +160,7 @@ class StreamClient:
 
     def _describe(self, stream: str, cursor: str | None) -> dict[str, Any]:
         after = {} if cursor is None else {"ExclusiveStartShardId": cursor}
+        self._before_describe()
         try:
             answer: dict[str, Any] = self._streams.describe_stream(StreamArn=stream, **after)["StreamDescription"]
         except (ClientError, BotoCoreError) as error:

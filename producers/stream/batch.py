@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from connectors.dynamodb_streams import Page, StreamRecord, latest_cut_ms
+from producers.stream.filter import Dropped, Filter
 from producers.stream.ports import Headers
 from producers.stream.translate import Codec, Translate, occurred_at_ms_of, sequence_of
 from schemas.control import ControlEvent, ControlKind
@@ -35,6 +36,8 @@ class Content:
     bytes: int = 0
     skipped: int = 0
     """Records left out: read before (at or below the position), or older than the start."""
+    dropped: dict[Dropped, int] = field(default_factory=dict)
+    """Records that the filter left out, by reason: they take no ordinal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class PageContext:
     translate: Translate
     record_max_bytes: int
     """A change whose value is larger is a dead letter: Kafka would refuse it."""
+    drops: Filter | None = None
+    """The filter at the source."""
 
 
 def compose(page: Page, position: Position, context: PageContext) -> Content:
@@ -56,15 +61,19 @@ def compose(page: Page, position: Position, context: PageContext) -> Content:
     content = Content(position)
     sequence = -1 if position.sequence is None else position.sequence
     ordinal, cut_ms, size = position.ordinal, latest_cut_ms(position.start), 0
-    changes, captured_at_ms = content.changes, context.captured_at_ms
-    translate, encode = context.translate, context.codec.encode
+    changes, captured_at_ms, begun = content.changes, context.captured_at_ms, False
+    translate, encode, drops = context.translate, context.codec.encode, context.drops
     for record in page.records:
         number = sequence_of(record)
         if number <= sequence or (cut_ms and occurred_at_ms_of(record) < cut_ms):
             content.skipped += 1
             sequence = max(sequence, number)
             continue
-        sequence, ordinal = number, ordinal + 1
+        sequence, begun = number, True
+        if drops is not None and (reason := drops(record)) is not None:
+            content.dropped[reason] = content.dropped.get(reason, 0) + 1
+            continue
+        ordinal += 1
         try:
             change = translate(record, number, ordinal, captured_at_ms)
             key, value = key_bytes(change.key), encode(change)
@@ -76,7 +85,9 @@ def compose(page: Page, position: Position, context: PageContext) -> Content:
         size += len(value)
         changes.append((key, value, headers_of(change), change.occurred_at_ms))
     content.bytes = size
-    content.position = _reached(page, position, sequence, ordinal, context)
+    # once a record behind the start was read, the start has done its part
+    behind = replace(position, start="") if begun else position
+    content.position = _reached(page, behind, sequence, ordinal, context)
     if page.next_token is None:
         content.control.append(
             _event(
@@ -133,8 +144,6 @@ def _reached(page: Page, position: Position, sequence: int, ordinal: int, contex
         sequence=None if sequence < 0 else sequence,
         ordinal=ordinal,
         epoch=context.epoch,
-        # once something was published, the start has done its part
-        start=position.start if ordinal == position.ordinal else "",
         at_ms=context.captured_at_ms,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from producers.stream.filter import Filter
 from producers.stream.metrics import Metrics
 from producers.stream.ports import Clock, Pool, Stream
 from producers.stream.settings import ProducerSettings
@@ -25,3 +26,5 @@ class Environment:
     metrics: Metrics
     record_max_bytes: int
     """A change whose value is larger is a dead letter."""
+    drops: Filter | None = None
+    """The filter at the source; None when it drops nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.telemetry import Telemetry
+from connectors.telemetry import Telemetry, TelemetryPart
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
 from producers.stream.owner import OwnerState, SlotOwner
@@ -12,14 +12,18 @@ from producers.stream.slot import Slot
 
 
 def judge(
-    telemetry: Telemetry,
+    telemetry: Telemetry | TelemetryPart,
     environment: Environment,
     *,
     owners: Mapping[int, SlotOwner],
     discovery: Discovery,
     started_ms: int,
+    joined: bool,
 ) -> None:
-    """Set the checks and gauges of a worker; called about once a second."""
+    """Set the checks and gauges of a worker; called about once a second.
+
+    ``joined``: the group has said which slots are this worker's, be it none.
+    """
     now, red_ms = environment.clock.steady_ms(), environment.settings.slot_red_after_ms
     slow = [
         number
@@ -28,12 +32,11 @@ def judge(
     ]
     telemetry.health.set("slots", ok=not slow, reason=f"assigned but not running: {sorted(slow)}" if slow else "")
     stuck: list[str] = []
-    open_shards = 0
+    ages_s: dict[tuple[int, str], float] = {}
     for owner in owners.values():
         if (slot := owner.slot) is not None:
             stuck += _stuck(slot, now, red_ms)
-            open_shards += len(slot.readers)
-            _behind(slot, environment)
+            ages_s |= _ages_s(slot, environment.clock.now_ms())
     telemetry.health.set("shards", ok=not stuck, reason=f"no answer for {red_ms // 1_000} s: {stuck}" if stuck else "")
     listed_ms = discovery.completed_ms if discovery.completed_ms is not None else started_ms
     late = now - listed_ms > 3 * environment.settings.discovery_interval_ms
@@ -45,9 +48,11 @@ def judge(
     telemetry.health.set("stream", ok=not disabled, reason=f"{status.arn} is disabled" if status and disabled else "")
     running = [number for number, owner in owners.items() if owner.state is OwnerState.RUNNING]
     # a worker beyond the number of slots is a spare: ready to take over, and never assigned
-    ready = len(running) == len(owners) and environment.view.baseline is not None
-    telemetry.readiness.set("slots", ok=ready, reason=f"running: {sorted(running)} of {sorted(owners)}")
-    environment.metrics.running(len(running), open_shards)
+    ready = joined and len(running) == len(owners) and environment.view.baseline is not None
+    said = f"running: {sorted(running)} of {sorted(owners)}" if joined else "no slot is assigned yet"
+    telemetry.readiness.set("slots", ok=ready, reason=said)
+    environment.metrics.running(len(running), len(ages_s))
+    environment.metrics.behind(ages_s)
 
 
 def _stuck(slot: Slot, now: int, red_ms: int) -> list[str]:
@@ -58,8 +63,9 @@ def _stuck(slot: Slot, now: int, red_ms: int) -> list[str]:
     return stuck
 
 
-def _behind(slot: Slot, environment: Environment) -> None:
-    now_ms = environment.clock.now_ms()
-    for reader in list(slot.readers.values()):
-        newest_ms = reader.newest_ms
-        environment.metrics.behind(reader.shard, 0.0 if newest_ms is None else max(0, now_ms - newest_ms) / 1_000)
+def _ages_s(slot: Slot, now_ms: int) -> dict[tuple[int, str], float]:
+    """Age of the last record read of each shard that is read; 0 at its tip."""
+    return {
+        (slot.number, reader.shard): 0.0 if reader.newest_ms is None else max(0, now_ms - reader.newest_ms) / 1_000
+        for reader in list(slot.readers.values())
+    }

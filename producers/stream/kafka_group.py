@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from connectors.kafka import KafkaClients, error_of
 from producers.stream.ports import Assignment
+from producers.stream.positions_topic import COMPLETE_KEY, MOVED_KEY, moved_error, positions_name
 from producers.stream.settings import ProducerSettings
 
 _NEVER_MENDED = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
@@ -37,21 +38,25 @@ class _Trouble:
 class KafkaFollower:
     """Reads all partitions of the positions topic from their beginning on."""
 
-    def __init__(self, clients: KafkaClients, feed: str, slots: int) -> None:
+    def __init__(self, clients: KafkaClients, feed: str, slots: int, *, version: int = 1) -> None:
         self._reader = clients.reader()
         self._trouble = _Trouble()
-        topic = f"{feed}.positions"
-        self._reader.assign([TopicPartition(topic, slot, OFFSET_BEGINNING) for slot in range(slots)])
+        self._topic = positions_name(feed, version)
+        self._reader.assign([TopicPartition(self._topic, slot, OFFSET_BEGINNING) for slot in range(slots)])
 
     def poll(self, timeout_ms: int) -> Sequence[tuple[int, bytes, bytes | None]]:
-        """See :class:`producers.stream.ports.Follower`."""
+        """See :class:`producers.stream.ports.Follower`. Raises FatalError when the positions have moved."""
         entries = []
         first = self._reader.poll(timeout_ms / 1_000)
         rest = self._reader.consume(1_000, 0) if first is not None else []
         for message in ([first] if first is not None else []) + rest:
             fault = message.error()
             if fault is None:
-                entries.append((message.partition() or 0, message.key() or b"", message.value()))
+                key, value = message.key() or b"", message.value()
+                if key == MOVED_KEY and value is not None:
+                    raise moved_error(self._topic, value)
+                if key != COMPLETE_KEY:
+                    entries.append((message.partition() or 0, key, value))
             elif fault.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (as above)
                 self._trouble.tell(fault, "following the positions topic")
         return entries
@@ -64,8 +69,8 @@ class KafkaFollower:
 class KafkaGroup:
     """A member of the workers' group; its callbacks only post to a queue."""
 
-    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
-        self._topic = f"{feed}.positions"
+    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings, *, version: int = 1) -> None:
+        self._topic = positions_name(feed, version)
         self._events: deque[Assignment] = deque()
         self._trouble = _Trouble()
         self._consumer = clients.group_consumer(

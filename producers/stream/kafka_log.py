@@ -19,7 +19,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.kafka import KafkaClients, error_of
-from producers.stream.ports import BatchAbortedError, Headers, SlotLog, SlotLostError
+from producers.stream.ports import BatchAbortedError, Headers, SlotLostError
+from producers.stream.positions_topic import COMPLETE_KEY, MOVED_KEY, moved_error, positions_name, slot_id
 from producers.stream.settings import ProducerSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
@@ -33,6 +34,8 @@ READ_BACK_FETCH_MS = 20
 
 QUEUE_FULL_WAIT_S = 0.05
 MARK_KEY = b"@mark"
+_NO_OFFSET = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
+"""Where the reader was to begin is not there (any more)."""
 
 _log = logging.getLogger(__name__)
 _LOST = "another worker has the slot, or it was away for too long; it is taken anew while the group assigns it"
@@ -53,8 +56,8 @@ def _refused(error: KafkaError, doing: str) -> FeedError:
 class KafkaSlotLog:
     """A slot's producer."""
 
-    def __init__(self, producer: Producer, slot: int, settings: ProducerSettings) -> None:
-        self._producer, self._slot, self._settings = producer, slot, settings
+    def __init__(self, producer: Producer, slot: int, settings: ProducerSettings, positions: str = "") -> None:
+        self._producer, self._slot, self._settings, self._positions = producer, slot, settings, positions
         self._open = False
 
     def begin(self) -> None:
@@ -90,6 +93,10 @@ class KafkaSlotLog:
                     ) from error
                 raise _refused(error.args[0], f"publishing to {topic}") from error
             return
+
+    def save(self, key: bytes, value: bytes | None, timestamp_ms: int) -> None:
+        """See :class:`producers.stream.ports.SlotLog`."""
+        self.publish(self._positions, key, value, [], timestamp_ms, partition=self._slot)
 
     def _wait_for_room(self, topic: str) -> None:
         try:
@@ -159,12 +166,12 @@ class KafkaSlotLog:
 
 
 class KafkaLog:
-    """Kafka, as slots see it."""
+    """Kafka, as slots see it; ``version`` is that of the positions topic."""
 
-    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings) -> None:
-        self._clients, self._feed, self._settings = clients, feed, settings
+    def __init__(self, clients: KafkaClients, feed: str, settings: ProducerSettings, *, version: int = 1) -> None:
+        self._clients, self._feed, self._settings, self._version = clients, feed, settings, version
         self._admin, self._admin_lock = clients.admin(), threading.Lock()
-        self._topic = f"{feed}.positions"
+        self._topic = positions_name(feed, version)
         self._taken: dict[int, KafkaSlotLog] = {}
 
     def slots(self) -> int:
@@ -178,10 +185,10 @@ class KafkaLog:
                 raise ConfigError(f"there is no topic {name}", hint="create the feed's topics: feed topics apply")
         return len(topics[self._topic].partitions)
 
-    def take(self, slot: int) -> SlotLog:
+    def take(self, slot: int) -> KafkaSlotLog:
         """See :class:`producers.stream.ports.Log`."""
         producer = self._clients.transactional_producer(
-            f"{self._feed}.slot-{slot}", transaction_timeout_ms=self._settings.transaction_timeout_ms
+            slot_id(self._feed, self._version, slot), transaction_timeout_ms=self._settings.transaction_timeout_ms
         )
         try:
             # connects first: an init that finds no connection is tried again by the client half a second later only
@@ -198,11 +205,18 @@ class KafkaLog:
                 f"Kafka failed while taking slot {slot}: {fault.name()} ({fault.str()})",
                 hint="the cluster is busy or away; the slot is tried again with back-off",
             ) from error
-        self._taken[slot] = KafkaSlotLog(producer, slot, self._settings)
+        self._taken[slot] = KafkaSlotLog(producer, slot, self._settings, self._topic)
         return self._taken[slot]
 
     def read_back(self, slot: int) -> list[tuple[bytes, bytes | None]]:
         """See :class:`producers.stream.ports.Log`."""
+        entries = self.entries(slot)
+        if (value := dict(entries).get(MOVED_KEY)) is not None:
+            raise moved_error(self._topic, value)
+        return [entry for entry in entries if entry[0] != COMPLETE_KEY]
+
+    def entries(self, slot: int) -> list[tuple[bytes, bytes | None]]:
+        """All that stands in the slot, what tells of a resize too. Raises as :meth:`read_back`."""
         taken = self._taken.get(slot)
         mark = -1 if taken is None else self._mark(taken)
         end = self._offset(slot, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the client has no types here
@@ -223,14 +237,14 @@ class KafkaLog:
         except BatchAbortedError as error:
             raise SlotLostError(str(error), hint=_LOST) from error
 
-    def _offset(self, slot: int, which: OffsetSpec) -> int:
-        """The slot's first offset or its high watermark (not the last stable offset: what hangs must show)."""
+    def _offset(self, slot: int, which: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> int:
+        """The slot's first offset or its high watermark; with ``READ_COMMITTED`` its last stable offset."""
         partition = TopicPartition(self._topic, slot)
         # held until the answer is there, whoever replaces it meanwhile: see below
         admin = self._admin
         asked = admin.list_offsets(
             {partition: which},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=isolation,
             request_timeout=OFFSETS_BOUND_S,
         )
         try:
@@ -265,6 +279,7 @@ class KafkaLog:
     def _read_to(self, reader: Consumer, slot: int, reached: int, end: int) -> list[tuple[bytes, bytes | None]]:
         entries: dict[bytes, bytes | None] = {}
         deadline = time.monotonic() + READ_BACK_BOUND_S
+        trouble: KafkaError | None = None
         while reached < end:
             # consume() waits for as many as it was asked for: wait for one, then take what is there
             first = reader.poll(0.5)
@@ -272,17 +287,46 @@ class KafkaLog:
                 fault = message.error()
                 if fault is None:
                     entries[message.key() or b""] = message.value()
-                    reached = (message.offset() or 0) + 1
+                    reached, trouble = (message.offset() or 0) + 1, None
                     deadline = time.monotonic() + READ_BACK_BOUND_S
                 elif fault.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
                     # behind the last record stand only markers: the end that the reader may see
-                    reached = max(reached, message.offset() or 0)
-                elif not fault.retriable() and fault.fatal():
-                    raise error_of(fault, f"reading slot {slot} back")
+                    reached, trouble = max(reached, message.offset() or 0), None
+                elif _ends_reading(fault):
+                    raise _not_read(fault, slot)
+                else:
+                    trouble = fault
             if reached < end and time.monotonic() > deadline:
-                raise FatalError(
-                    f"slot {slot} cannot be read to its end: a transaction hangs between offset {reached} and {end}",
-                    hint=f"find it with kafka-transactions.sh find-hanging / describe-producers --topic {self._topic} "
-                    f"--partition {slot}, and abort it",
-                )
+                raise self._stands_still(slot, reached, end, trouble)
         return list(entries.items())
+
+    def _stands_still(self, slot: int, reached: int, end: int, trouble: KafkaError | None) -> FeedError:
+        """Why reading a slot back does not get on: what the client said last, or else a transaction that hangs."""
+        if trouble is not None:
+            return _not_read(trouble, slot)
+        stable = self._offset(slot, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)  # type: ignore[no-untyped-call]  # the client has no types here
+        if stable >= end:
+            return RetryableError(
+                f"slot {slot} stands at offset {reached} of {end}, though all of it can be read",
+                hint="the broker is busy; it is tried again with back-off",
+            )
+        return FatalError(
+            f"slot {slot} cannot be read to its end: a transaction hangs between offset {stable} and {end}",
+            hint=f"find it with kafka-transactions.sh find-hanging / describe-producers --topic {self._topic} "
+            f"--partition {slot}, and abort it",
+        )
+
+
+def _ends_reading(fault: KafkaError) -> bool:
+    """Whether this reader will not get on by itself: it has no offset to go on from, or is not let in."""
+    return fault.fatal() or fault.code() in _NO_OFFSET or isinstance(error_of(fault, ""), FatalError)
+
+
+def _not_read(fault: KafkaError, slot: int) -> RetryableError:
+    known = error_of(fault, f"reading slot {slot} back")
+    if fault.code() in _NO_OFFSET:
+        return RetryableError(
+            str(known), hint="the slot's beginning moved, or its broker lost records; its ends are asked for anew"
+        )
+    # a missing permission may be granted, a topic may come back: tried again with back-off, and red meanwhile
+    return RetryableError(str(known), hint=known.hint)

@@ -36,6 +36,10 @@ class SlotLog(Protocol):
         """Add a record to the open transaction; partition -1 lets the key choose. Raises as ``commit``."""
         ...
 
+    def save(self, key: bytes, value: bytes | None, timestamp_ms: int) -> None:
+        """Add a record of the slot's own partition of the positions topic; raises as ``publish``."""
+        ...
+
     def commit(self) -> None:
         """All records of the transaction become readable at once, or none. Raises BatchAbortedError, SlotLostError."""
         ...

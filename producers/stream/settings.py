@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connectors.dynamodb_streams import PollPolicy
+from connectors.dynamodb_streams import DESCRIBE_LIMIT_PER_SECOND, PollPolicy
 from connectors.kafka import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS, GroupProtocol
+from producers.stream.filter_settings import FilterSettings
 from schemas.settings import Settings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -21,6 +22,8 @@ class ProducerSettings(Settings):
     the baseline; changing it later has no effect."""
     gap_policy: Literal["fail", "continue"] = "fail"
     """After a gap event: stop for a person (the gap stays held until a start with ``continue``), or go on behind it."""
+    filter: FilterSettings = FilterSettings()
+    """What is left out at the source."""
     batch_interval_ms: Positive = 100
     """Shortest time between two commits of a slot, and about the longest that a transaction gathers records."""
     batch_max_records: Positive = 4_000
@@ -41,6 +44,9 @@ class ProducerSettings(Settings):
     discovery_interval_ms: Positive = 60_000
     """Time between two complete listings of the stream's shards (with 10 % jitter); an ended shard is followed up at
     once."""
+    describe_calls_per_second: Annotated[float, Field(gt=0, le=DESCRIBE_LIMIT_PER_SECOND)] = 5.0
+    """DescribeStream calls of all workers of this feed together; each takes the part that its slots are of all. AWS
+    allows 10 an account and region: share them out among the feeds of an account."""
     absence_min_ms: Positive = 60_000
     """A shard is unlisted only when complete listings at least this far apart lack it."""
     refused_max_ms: Positive = 600_000

@@ -14,7 +14,8 @@ from schemas.version import Version
 TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 """``userIdentity.principalId`` of a delete by time-to-live."""
 
-_OPS = {"INSERT": Op.CREATE, "MODIFY": Op.UPDATE, "REMOVE": Op.DELETE}
+OPS = {"INSERT": Op.CREATE, "MODIFY": Op.UPDATE, "REMOVE": Op.DELETE}
+"""The op of a stream record's ``eventName``."""
 _HINT = "the record is whole in the dead letters; mend the schema or the translation, then retry it from there"
 
 
@@ -43,6 +44,8 @@ class FeedSource:
     """An item attribute (N) with the time of the write in ms, from which delays are measured."""
     region_attribute: str | None = None
     """An item attribute (S) that names the region which wrote the item, for global tables."""
+    omit: frozenset[str] = frozenset()
+    """Attributes left out of the images."""
 
 
 Translate = Callable[[StreamRecord, int, int, int], Change]
@@ -62,18 +65,18 @@ def occurred_at_ms_of(record: StreamRecord) -> int:
 def translator(source: FeedSource, codec: Codec, *, stream: str, shard: str, epoch: int) -> Translate:
     """The translation for one shard: what is the same for all its records is bound once."""
     table, region, region_attribute = source.table, source.region, source.region_attribute
-    to_image, prefix = codec.image_from_dynamodb, shard + ":"
+    to_image, prefix = _to_image(codec, source.omit), shard + ":"
 
     def translate(record: StreamRecord, sequence: int, ordinal: int, captured_at_ms: int) -> Change:
         """Raises PoisonError: the record can never become a change."""
         try:
             data = record["dynamodb"]
-            op = _OPS[record["eventName"]]
+            op = OPS[record["eventName"]]
             before, after = data.get("OldImage"), data.get("NewImage")
             if (before is None) is not (op is Op.CREATE) or (after is None) is not (op is Op.DELETE):
                 raise PoisonError(f"a record of {record['eventName']} lacks an image", hint=_HINT, path="dynamodb")
+            # read before anything is left out; a delete's image names the region of the item's last write
             writer = (after or before or {}).get(region_attribute, {}).get("S") if region_attribute else None
-            identity = record.get("userIdentity")
             return Change(
                 op=op,
                 key=data["Keys"],
@@ -87,7 +90,7 @@ def translator(source: FeedSource, codec: Codec, *, stream: str, shard: str, epo
                     sequence,
                     ordinal,
                     prefix + str(sequence),
-                    identity is not None and op is Op.DELETE and _is_ttl(identity),
+                    op is Op.DELETE and is_ttl(record),
                     writer,
                 ),
                 version=Version(epoch, sequence),
@@ -108,9 +111,17 @@ def _image(to_image: Callable[[Mapping[str, Any]], Image], attributes: Mapping[s
         raise
 
 
-def _is_ttl(identity: Mapping[str, Any]) -> bool:
+def _to_image(codec: Codec, omit: frozenset[str]) -> Callable[[Mapping[str, Any]], Image]:
+    if not omit:
+        return codec.image_from_dynamodb
+    return lambda attributes: codec.image_from_dynamodb({n: a for n, a in attributes.items() if n not in omit})
+
+
+def is_ttl(record: StreamRecord) -> bool:
+    """Whether DynamoDB's time-to-live made the record."""
+    identity = record.get("userIdentity")
     # boto3 names them PrincipalId and Type, the wire and DynamoDB Local principalId and type
-    return TTL_PRINCIPAL in (identity.get("PrincipalId"), identity.get("principalId"))
+    return identity is not None and TTL_PRINCIPAL in (identity.get("PrincipalId"), identity.get("principalId"))
 
 
 def written_at_ms_of(record: StreamRecord, attribute: str) -> int | None:

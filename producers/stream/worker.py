@@ -11,17 +11,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from connectors.aws import AwsClients
-from connectors.dynamodb_streams import StreamClient
+from connectors.dynamodb_streams import CallBudget, StreamClient, share_of
 from connectors.kafka import MAX_RECORD_BYTES, KafkaClients
-from connectors.telemetry import Telemetry
+from connectors.telemetry import Telemetry, TelemetryPart
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
+from producers.stream.filter import filter_of
 from producers.stream.health import judge
 from producers.stream.kafka_group import KafkaFollower, KafkaGroup
 from producers.stream.kafka_log import KafkaLog
-from producers.stream.metrics import Metrics
+from producers.stream.metrics import Families, Metrics
 from producers.stream.owner import OwnerState, SlotOwner
 from producers.stream.ports import Clock, Follower, Group, Log, Stream
+from producers.stream.positions_topic import find_positions
 from producers.stream.settings import ProducerSettings
 from producers.stream.translate import Codec, FeedSource
 from producers.stream.view import View
@@ -48,7 +50,8 @@ def system_clock() -> Clock:
 class Worker:
     """Runs until told to stop; whatever it is made of is passed in.
 
-    ``clock`` and ``stream`` are the machine's and DynamoDB's unless others are given.
+    ``clock`` and ``stream`` are the machine's and DynamoDB's unless others are given. Where several feeds share a
+    process, their workers share its ``families`` of metrics.
     """
 
     def __init__(
@@ -59,18 +62,28 @@ class Worker:
         kafka: KafkaClients,
         aws: AwsClients,
         codec: Codec,
-        telemetry: Telemetry,
+        telemetry: Telemetry | TelemetryPart,
         stop: threading.Event,
         clock: Clock | None = None,
         stream: Stream | None = None,
+        families: Families | None = None,
     ) -> None:
         self._source, self._settings, self._codec = source, settings, codec
         self._kafka, self._telemetry, self._stop = kafka, telemetry, stop
         self._clock = clock or system_clock()
-        self._stream = stream or StreamClient(aws, now_ms=self._clock.now_ms)
+        self._metrics = Metrics(families or Families(telemetry.registry), source.feed)
+        self._ended = threading.Event()
+        self._budget = CallBudget(
+            settings.describe_calls_per_second,
+            steady_ms=self._clock.steady_ms,
+            sleep_ms=self._sleep_ms,
+            random=self._clock.random,
+        )
+        self._stream = stream or StreamClient(aws, now_ms=self._clock.now_ms, before_describe=self._before_describe)
         self._owners: dict[int, SlotOwner] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._assigned: frozenset[int] = frozenset()
+        self._joined = False
         self._failure: FatalError | None = None
         self._started_ms = self._clock.steady_ms()
 
@@ -84,14 +97,16 @@ class Worker:
         _calm_the_collector()
         self._telemetry.readiness.set("slots", ok=False, reason="no slot is assigned yet")
         self._stream.status(self._source.table)  # a table that cannot work is told at once, by a sentence
-        log = KafkaLog(self._kafka, self._source.feed, self._settings)
+        feed, version = self._source.feed, find_positions(self._kafka, self._source.feed).version
+        log = KafkaLog(self._kafka, feed, self._settings, version=version)
         view = View(log.slots())
-        follower = KafkaFollower(self._kafka, self._source.feed, view.slots)
-        group = KafkaGroup(self._kafka, self._source.feed, self._settings)
+        self._budget.share = share_of(0, view.slots)
+        follower = KafkaFollower(self._kafka, feed, view.slots, version=version)
+        group = KafkaGroup(self._kafka, feed, self._settings, version=version)
         discovery = Discovery(self._source.table, self._stream, view, self._settings, self._clock)
         pool = ThreadPoolExecutor(self._settings.fetch_threads, thread_name_prefix="fetch")
         environment = self._environment(view, _ThreadPool(pool))
-        ended = threading.Event()
+        ended = self._ended
         helpers = [
             self._start("follower", lambda: _follow(follower, view, ended), ended),
             self._start("discovery", lambda: _discover(discovery, view, ended), ended),
@@ -100,7 +115,7 @@ class Worker:
         try:
             self._serve(group, log, environment, discovery)
         finally:
-            self._shut_down(group, follower, pool, helpers, ended)
+            self._shut_down(group, follower, pool, helpers)
         if self._failure is not None:
             raise self._failure
 
@@ -113,17 +128,27 @@ class Worker:
             pool=pool,
             clock=self._clock,
             view=view,
-            metrics=Metrics(self._telemetry.registry),
+            metrics=self._metrics,
             record_max_bytes=MAX_RECORD_BYTES - RECORD_MARGIN_BYTES,
+            drops=filter_of(self._settings.filter, region_attribute=self._source.region_attribute),
         )
+
+    def _sleep_ms(self, ms: int) -> None:
+        self._ended.wait(ms / 1_000)  # a worker that stops waits for no budget
+
+    def _before_describe(self) -> None:
+        self._budget.take()
+        self._metrics.described()
 
     def _serve(self, group: Group, log: Log, environment: Environment, discovery: Discovery) -> None:
         judged_ms = 0
         while not self._stop.is_set() and self._failure is None:
             for event in group.poll(GROUP_POLL_MS):
                 now_assigned = self._assigned | set(event.slots) if event.given else self._assigned - set(event.slots)
-                self._assigned = frozenset(now_assigned)
-                _log.info("slots %s slots=%s", "given" if event.given else "taken away", sorted(event.slots))
+                self._assigned, self._joined = frozenset(now_assigned), True
+                self._budget.share = share_of(len(now_assigned), environment.view.slots)
+                said = "given" if event.given else "taken away"
+                _log.info("slots %s feed=%s slots=%s", said, self._source.feed, sorted(event.slots))
             self._match(log, environment)
             now = self._clock.steady_ms()
             if now - judged_ms >= HEALTH_EVERY_MS:
@@ -134,6 +159,7 @@ class Worker:
                     owners=self._owners,
                     discovery=discovery,
                     started_ms=self._started_ms,
+                    joined=self._joined,
                 )
 
     def _match(self, log: Log, environment: Environment) -> None:
@@ -180,7 +206,6 @@ class Worker:
         follower: Follower,
         pool: ThreadPoolExecutor,
         helpers: list[threading.Thread],
-        ended: threading.Event,
     ) -> None:
         """Slots first (they abort what is open), then the group, so that others take over at once."""
         self._assigned = frozenset()
@@ -192,7 +217,7 @@ class Worker:
             if thread.is_alive():
                 _log.warning("slot did not stop in time slot=%d", number)
         group.close()
-        ended.set()
+        self._ended.set()
         for thread in helpers:
             thread.join(2.0)
         follower.close()

@@ -29,7 +29,7 @@ from feed.testing.simulator.kafka import KafkaRates, SimulatedFollower
 from producers.stream import Clock, FeedSource, ProducerSettings
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
-from producers.stream.metrics import Metrics
+from producers.stream.metrics import Families, Metrics
 from producers.stream.owner import OwnerState, SlotOwner
 from producers.stream.view import View
 from schemas.change import Change, Image
@@ -38,7 +38,7 @@ from schemas.errors import PoisonError
 from schemas.headers import Facts, facts_of
 from schemas.position import BASELINE_KEY, Baseline, Position
 
-METRICS = Metrics(CollectorRegistry())
+METRICS = Metrics(Families(CollectorRegistry()), "orders")
 POINTS = ("before init", "after init", "reading back", "before commit", "after commit", "discovering")
 HOUR_MS = 3_600_000
 POISON = 13

@@ -9,7 +9,7 @@ import pytest
 from connectors.dynamodb_streams import Page
 from connectors.telemetry import Telemetry
 from producers.stream.health import judge
-from producers.stream.metrics import Metrics
+from producers.stream.metrics import Families, Metrics
 from producers.stream.owner import OwnerState
 from producers.stream.reader import Answer, ShardReader
 from schemas.errors import RetryableError
@@ -39,6 +39,7 @@ def judged(worker: SimulatedWorker) -> Telemetry:
         owners=worker.owners,
         discovery=worker.discovery,
         started_ms=0,
+        joined=True,
     )
     return telemetry
 
@@ -134,10 +135,14 @@ def test_lag_is_measured_on_an_idle_stream_too(worker: SimulatedWorker) -> None:
     """At the tip a shard is 0 seconds behind, however old its last record is."""
     worker.simulation.clock.advance(3_600_000)
     registry: Any = Telemetry("lag").registry
-    object.__setattr__(worker.environment, "metrics", Metrics(registry))
+    object.__setattr__(worker.environment, "metrics", Metrics(Families(registry), "orders"))
     judged(worker)
     shard = reader_of(worker).shard
-    assert registry.get_sample_value("feed_producer_seconds_behind", {"shard": shard}) == 0
+    assert (
+        registry.get_sample_value("feed_producer_seconds_behind", {"feed": "orders", "slot": "0", "shard": shard}) == 0
+    )
     reader_of(worker).newest_ms = worker.simulation.clock.now_ms() - 5_000
     judged(worker)
-    assert registry.get_sample_value("feed_producer_seconds_behind", {"shard": shard}) == 5
+    assert (
+        registry.get_sample_value("feed_producer_seconds_behind", {"feed": "orders", "slot": "0", "shard": shard}) == 5
+    )

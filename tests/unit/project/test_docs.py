@@ -13,7 +13,7 @@ from consumers.analytics.loader import AnalyticsMetrics
 from consumers.archive.writer import ArchiveMetrics
 from consumers.audit.sink import AuditMetrics
 from consumers.runtime.metrics import ConsumerMetrics
-from producers.stream.metrics import Metrics as ProducerMetrics
+from producers.stream.metrics import Families as ProducerMetrics
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
