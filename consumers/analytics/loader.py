@@ -7,7 +7,8 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,9 +19,12 @@ from consumers.analytics.settings import AnalyticsSettings
 from consumers.analytics.staging import Staging
 from consumers.analytics.warehouse import Warehouse
 from consumers.runtime.contracts import Partition
+from consumers.uploads import UploadThreads, Within
 from schemas.errors import FatalError, RetryableError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FIRST_BACKOFF_MS: Final = 500
 MAX_BACKOFF_MS: Final = 60_000
@@ -100,6 +104,9 @@ class Loader:
         self._assigned: dict[Partition, Assigned] = {}
         self._under_way: _UnderWay | None = None
         self._gathering_since_ms: int | None = None
+        self._asking = UploadThreads(1, "analytics-flush")
+        self._within = Within(None)
+        """What is left for calls to S3 and the warehouse while partitions are taken away."""
 
     def assign(self, partition: Partition, start: int) -> Assigned:
         """Begin to gather for a partition whose ledger stands at ``start``."""
@@ -147,17 +154,27 @@ class Loader:
             self._gather(now_ms)
             self.tick(now_ms)
 
-    def wait(self) -> None:
+    def wait(self, within_ms: int | None = None) -> None:
         """Load everything that was taken; returns when it has committed.
 
         Raises:
-            RetryableError: several tries failed; the load stays and is tried again at the next tick.
+            RetryableError: several tries failed, or it was not committed within the bound; the load stays and is tried
+                again at the next tick.
             FatalError: as in :meth:`tick`.
         """
+        self._within = Within(within_ms)
+        try:
+            self._load_all()
+        finally:
+            self._within = Within(None)
+
+    def _load_all(self) -> None:
         failures = 0
         while True:
             if self._under_way is None and not self._gather(self._now_ms()):
                 return
+            if self._within.left_s == 0:
+                raise RetryableError("a load was not committed within the bound", hint="the next owner loads it")
             before = self._under_way.failures if self._under_way else 0
             try:
                 self._advance(self._now_ms(), at_once=True)
@@ -167,9 +184,17 @@ class Loader:
                 failures += 1
                 if failures >= WAIT_TRIES:
                     raise RetryableError("the warehouse did not take a load", hint="the metrics and its log say why")
-                self._sleep(max(self._under_way.again_at_ms - self._now_ms(), 0) / 1000)
+                self._within.sleep(max(self._under_way.again_at_ms - self._now_ms(), 0) / 1000, self._sleep)
             elif self._under_way is not None:
-                self._sleep(self._warehouse.poll_interval_ms / 1000)
+                self._within.sleep(self._warehouse.poll_interval_ms / 1000, self._sleep)
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        """Call S3 or the warehouse. With a bound, from another thread: the clients' own time-outs are longer.
+
+        A call that ends after the bound does no harm: files and statements are named by what they hold, and the ledger
+        decides whether a load counts.
+        """
+        return call() if self._within.left_s is None else self._within.of(self._asking.submit(call))
 
     def _held_bytes(self) -> int:
         gathered = sum(assigned.rows.nbytes for assigned in self._assigned.values())
@@ -193,10 +218,10 @@ class Loader:
         if under_way is None or (now_ms < under_way.again_at_ms and not at_once):
             return
         if not under_way.statement_id:
-            manifest_url = self._staging.stage(under_way.load)
-            under_way.statement_id = self._warehouse.start(under_way.load, manifest_url)
+            manifest_url = self._ask(partial(self._staging.stage, under_way.load))
+            under_way.statement_id = self._ask(partial(self._warehouse.start, under_way.load, manifest_url))
             under_way.submitted_ms = now_ms
-        status = self._warehouse.status(under_way.statement_id)
+        status = self._ask(partial(self._warehouse.status, under_way.statement_id))
         if status.state is StatementState.FINISHED:
             self._committed(under_way, now_ms)
         elif status.state is not StatementState.RUNNING:
@@ -215,7 +240,7 @@ class Loader:
             return
         ledger: dict[Partition, int] = {}
         for topic in {part.partition.topic for part in load.parts}:
-            ledger |= self._warehouse.ledger(topic)
+            ledger |= self._ask(partial(self._warehouse.ledger, topic))
         fate = fate_of(load, ledger)
         if fate is Fate.LOADED:
             self._committed(under_way, now_ms)

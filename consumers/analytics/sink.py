@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +19,7 @@ from consumers.analytics.staging import Staging
 from consumers.analytics.tables import Tables
 from consumers.analytics.warehouse import Warehouse
 from consumers.runtime.contracts import Partition, PartitionWriter, Record
+from consumers.uploads import UploadThreads
 from schemas.change import Change
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class AnalyticsSink:
         self._now_ms = now_ms
         self._shape = RowShape(columns)
         self._warehouse = Warehouse(redshift, Tables(settings.warehouse_schema, settings.table, columns))
-        uploads = executor or ThreadPoolExecutor(settings.parallel_uploads, thread_name_prefix="analytics-upload")
+        uploads = executor or UploadThreads(settings.parallel_uploads, "analytics-upload")
         self.loader = Loader(
             self._warehouse,
             Staging(store, settings.prefix, uploads),
@@ -144,9 +145,13 @@ class AnalyticsWriter:
         """Go on with the load under way, or start the next: of all partitions, whichever is asked first."""
         self._loader.tick(now_ms)
 
-    def flush(self) -> None:
-        """Load everything taken, of this partition and the others, and return when it has committed."""
-        self._loader.wait()
+    def flush(self, within_ms: int | None = None) -> None:
+        """Load everything taken, of this partition and the others, and return when it has committed.
+
+        Raises:
+            RetryableError: it has not, after several tries or within the bound.
+        """
+        self._loader.wait(within_ms)
 
     def durable(self) -> int:
         """Where the warehouse's ledger stands; behind it, what held no change while nothing waits for a load."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from prometheus_client import CollectorRegistry
 
@@ -12,6 +12,7 @@ from consumers.archive.runs import Runs
 from consumers.archive.settings import ArchiveSettings
 from consumers.archive.writer import ArchiveMetrics, ArchiveWriter
 from consumers.runtime.contracts import Partition, PartitionWriter
+from consumers.uploads import UploadThreads
 
 
 class ArchiveSink:
@@ -43,7 +44,7 @@ class ArchiveSink:
         self.settings = settings
         self.metrics = ArchiveMetrics(registry)
         self.now_ms = now_ms
-        self.executor = executor or ThreadPoolExecutor(settings.parallel_uploads, thread_name_prefix="archive-upload")
+        self.executor = executor or UploadThreads(settings.parallel_uploads, "archive-upload")
         self._writers: list[ArchiveWriter] = []
 
     def open(self, partition: Partition, committed: int) -> tuple[int, PartitionWriter]:

@@ -16,7 +16,7 @@ from consumers.archive.runs import Runs
 from consumers.archive.settings import ArchiveSettings
 from consumers.columns import RecordColumns
 from consumers.runtime.contracts import Record
-from consumers.uploads import Upload
+from consumers.uploads import Upload, Within
 
 
 class ArchiveMetrics:
@@ -130,17 +130,22 @@ class ArchiveWriter:
     def tick(self, now_ms: int) -> None:
         """Close the minutes whose time has come, and see what became of the runs on their way."""
         for number in list(self._minutes):
-            self._settle(number, wait=False)
+            self._settle(number)
         self._send_due(now_ms)
 
-    def flush(self) -> None:
-        """Store everything taken; returns when it is stored. All minutes are sent at once, then waited for."""
+    def flush(self, within_ms: int | None = None) -> None:
+        """Store everything taken; returns when it is stored. All minutes are sent at once, then waited for.
+
+        Raises:
+            RetryableError: S3 is away, or did not answer within the bound.
+        """
+        within = Within(within_ms)
         for number in list(self._minutes):
-            self._settle(number, wait=True)
+            self._settle(number, wait=within)
         for number in list(self._minutes):
             self._send(number)
         for number in list(self._minutes):
-            self._settle(number, wait=True)
+            self._settle(number, wait=within)
 
     def durable(self) -> int:
         """The lowest offset that is not yet in a stored object."""
@@ -153,9 +158,9 @@ class ArchiveWriter:
     def shrink(self) -> None:
         """Store the largest minute now."""
         number = max(self._minutes, key=lambda number: self._minutes[number].nbytes)
-        self._settle(number, wait=True)
+        self._settle(number, wait=Within(None))
         self._send(number)
-        self._settle(number, wait=True)
+        self._settle(number, wait=Within(None))
 
     def _take(self, number: int, held: int, records: list[Record]) -> None:
         fresh = [record for record in records if record.offset() > held] if records[0].offset() <= held else records
@@ -183,16 +188,16 @@ class ArchiveWriter:
         records = waiting.table()
         upload = Upload(self._executor, partial(self._runs.store, number, records))
         minute.sending = _Sending(records, waiting.first, waiting.nbytes, upload)
-        self._settle(number, wait=False)
+        self._settle(number)
 
-    def _settle(self, number: int, *, wait: bool) -> None:
+    def _settle(self, number: int, *, wait: Within | None = None) -> None:
         """See what became of a minute's run; a minute with nothing left is closed, so it may be gone after any call."""
         minute = self._minutes.get(number)
         sending = minute.sending if minute is not None else None
         if minute is None or sending is None:
             return
         try:
-            done = (sending.upload.wait(),) if wait else sending.upload.poll(self._now_ms())
+            done = (sending.upload.wait(wait),) if wait else sending.upload.poll(self._now_ms())
         finally:
             self._metrics.failures.inc(sending.upload.failures - sending.seen_failures)
             sending.seen_failures = sending.upload.failures

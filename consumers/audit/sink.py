@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter
@@ -18,7 +18,7 @@ from consumers.audit.segments import Link
 from consumers.audit.settings import AuditSettings
 from consumers.columns import RecordColumns
 from consumers.runtime.contracts import Partition, PartitionWriter, Record
-from consumers.uploads import Upload
+from consumers.uploads import Upload, UploadThreads, Within
 
 
 class AuditMetrics:
@@ -65,7 +65,7 @@ class AuditSink:
         self.settings = settings
         self.metrics = AuditMetrics(registry)
         self.now_ms = now_ms
-        self.executor = executor or ThreadPoolExecutor(settings.parallel_uploads, thread_name_prefix="audit-upload")
+        self.executor = executor or UploadThreads(settings.parallel_uploads, "audit-upload")
         self._signer = signer
         self._anchor = anchor
         self._writers: list[AuditWriter] = []
@@ -140,7 +140,7 @@ class AuditWriter:
         """
         self._sink.relieve()
         if self._open.nbytes >= self._sink.settings.segment_bytes:
-            self._settle(wait=True)
+            self._settle(wait=Within(None))
             self._seal()
         fresh = [record for record in records if record.offset() >= self._next]
         if fresh:
@@ -153,17 +153,22 @@ class AuditWriter:
         """Close the open segment when its time or size has come, and see what became of the one on its way."""
         if self._keeper is not None:
             self._keeper.tick(now_ms)
-        self._settle(wait=False)
+        self._settle()
         settings = self._sink.settings
         due = now_ms - self._opened_at_ms >= settings.segment_ms or self._open.nbytes >= settings.segment_bytes
         if self._open and due and self._upload is None:
             self._seal()
 
-    def flush(self) -> None:
-        """Store everything taken; returns when it is stored."""
-        self._settle(wait=True)
+    def flush(self, within_ms: int | None = None) -> None:
+        """Store everything taken; returns when it is stored.
+
+        Raises:
+            RetryableError: S3 is away, or did not answer within the bound.
+        """
+        within = Within(within_ms)
+        self._settle(wait=within)
         self._seal()
-        self._settle(wait=True)
+        self._settle(wait=within)
 
     def durable(self) -> int:
         """The first offset that is not yet in the chain."""
@@ -181,13 +186,13 @@ class AuditWriter:
         records, head, until = self._open.table(), self._head, self._sink.retain_until()
         self._uploading, self._open = self._open, RecordColumns()
         self._upload = Upload(self._sink.executor, lambda: self._chain.extend(head, records, until))
-        self._settle(wait=False)
+        self._settle()
 
-    def _settle(self, *, wait: bool) -> None:
+    def _settle(self, *, wait: Within | None = None) -> None:
         if self._upload is None:
             return
         try:
-            done = (self._upload.wait(),) if wait else self._upload.poll(self._sink.now_ms())
+            done = (self._upload.wait(wait),) if wait else self._upload.poll(self._sink.now_ms())
         finally:
             self._count_failures(self._upload)
         if done is None:

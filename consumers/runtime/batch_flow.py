@@ -134,11 +134,12 @@ class BatchFlow:
         until_ms = self._now_ms() + budget_ms
         for partition in partitions:
             opened = self._opened[partition]
-            if self._now_ms() >= until_ms:
+            left_ms = until_ms - self._now_ms()
+            if left_ms <= 0:
                 _log.warning("no time to flush sink=%s partition=%d", self._sink.name, partition)
                 continue
             try:
-                opened.writer.flush()
+                opened.writer.flush(left_ms)
             except RetryableError as error:
                 _log.warning("flush given up sink=%s partition=%d error=%s", self._sink.name, partition, error)
             self._probe(opened)

@@ -110,8 +110,12 @@ class PartitionWriter(Protocol):
         """Called at least every second: close what is due by time. Retryable and fatal errors as in :meth:`add`."""
         ...
 
-    def flush(self) -> None:
-        """Make all that was taken durable (graceful stop, revoke). After a retryable error :meth:`durable` decides."""
+    def flush(self, within_ms: int | None = None) -> None:
+        """Make all that was taken durable (graceful stop, revoke). After a retryable error :meth:`durable` decides.
+
+        Within ``within_ms`` when it is given: others wait for these partitions. A store that hangs must not hold
+        them: raise RetryableError at the bound; what lands later is found by the next owner.
+        """
         ...
 
     def durable(self) -> int:

@@ -120,7 +120,7 @@ class Writer:
     def tick(self, now_ms: int) -> None:
         self.sink.ticks += 1
 
-    def flush(self) -> None:
+    def flush(self, within_ms: int | None = None) -> None:
         if self.sink.failing is not None:
             raise self.sink.failing
         self.sink.stored += [(self.number, record.offset(), record.value()) for record in self.held]

@@ -126,7 +126,7 @@ class SegmentWriter:
         if self.world.random.random() < 0.5:
             self.flush()
 
-    def flush(self) -> None:
+    def flush(self, within_ms: int | None = None) -> None:
         while self.held:
             self.world.maybe_fail()
             self.world.stored[self.number].append(self.held.pop(0))
