@@ -1,145 +1,122 @@
-"""A topic that orders flow into, a group of warehouse processes, and what is true of the picks."""
+"""A group of consumer processes on a topic of orders, and what the cluster says of it."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
+import signal
 import sys
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
-from connectors.aws import AwsClients
-from connectors.dynamodb import EffectTable, create_effect_table
-from connectors.kafka import KafkaClients, KafkaSettings
-from consumers.warehouse import KEY
 from feed.local import Site
+from feed.local.ports import free_port
 from feed.local.program import Program
-from feed.testing import aws_settings, create_topics, unique_name
-from schemas.bundled import load
-from schemas.change import Change
-from schemas.codec import ChangeCodec
-from schemas.headers import headers_of
-from tests.unit.consumers.consumer_contract import until
-from tests.unit.order_changes import life
+from feed.testing import create_topics
+from tests.faults.consumers.effects import Effects
+from tests.faults.consumers.orders_topic import PARTITIONS, OrdersTopic
 
 MEMBER = Path(__file__).with_name("member.py")
-PARTITIONS = 4
-WITHIN_S = 90.0
+WITHIN_S = 120.0
+"""How long anything may take: members start on a machine that others use, too."""
+
 ANSWER_WITHIN_S = 10.0
-STATUSES = ("created", "paid", "packed", "shipped", "delivered")
-CODEC = ChangeCodec.for_image(load("order"))
+ASK_EVERY_S = 0.1
+
+SETTINGS = {"session_timeout_ms": 6_000, "commit_interval_ms": 500, "in_flight": 8}
+
+
+def until(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -> Any:
+    """Wait, within a bound, until something holds."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {within_s} s for: {what}"
+        time.sleep(ASK_EVERY_S)
+    return found
 
 
 @dataclass
 class GroupBench:
-    """Everything around the members."""
+    """A group, its members and its effects. Several may share a topic."""
 
-    bootstrap: str
-    endpoint: str
+    topic: OrdersTopic
+    effects: Effects
     site: Site
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.topic = unique_name("orders")
-        self.group = f"{self.topic}.warehouse"
-        self.clients = KafkaClients(KafkaSettings(bootstrap_servers=self.bootstrap), client_id="bench")
-        create_topics(self.bootstrap, {self.topic: PARTITIONS, f"{self.group}.dead-letter": 1})
-        self.admins = [self.clients.admin()]
-        self.producer = self.clients.producer()
-        dynamodb = AwsClients(aws_settings(self.endpoint)).client("dynamodb")
-        self.table = EffectTable(dynamodb, unique_name("picks"))
-        create_effect_table(dynamodb, self.table.name, KEY)
-        self.written: dict[str, list[Change]] = defaultdict(list)
-        self.at: dict[tuple[int, int], Change] = {}
+        self.name = f"{self.topic.name}.{self.effects.sink}"
+        create_topics(self.topic.bootstrap, {f"{self.name}.dead-letter": 1})
+        self.admins = [self.topic.clients.admin()]
         self.members: dict[str, Program] = {}
-        self._stop = threading.Event()
-        self._feeder: threading.Thread | None = None
-
-    # -- orders -------------------------------------------------------------------------------------------------
-
-    def feed(self, rate_per_s: float) -> None:
-        """Write orders' lives, interleaved, until told to stop."""
-        self._feeder = threading.Thread(target=self._feed, args=(rate_per_s,), daemon=True)
-        self._feeder.start()
-
-    def end_feed(self) -> None:
-        self._stop.set()
-        if self._feeder is not None:
-            self._feeder.join(30)
-        assert self.producer.flush(30) == 0
-
-    def put(self, change: Change) -> None:
-        key = change.key["orderId"]["S"]
-        self.written[key].append(change)
-
-        def written(error: Any, message: Any) -> None:
-            assert error is None
-            self.at[message.partition(), message.offset()] = change
-
-        self.producer.produce(self.topic, CODEC.encode(change), key, headers=headers_of(change), on_delivery=written)
-        self.producer.poll(0)
-
-    def _feed(self, rate_per_s: float) -> None:
-        lives: list[Iterator[Change]] = []
-        serials = itertools.count()
-        for number in itertools.count():
-            if self._stop.wait(1 / rate_per_s):
-                return
-            if len(lives) < 30:
-                serial = next(serials)
-                lives.append(iter(life(*STATUSES, order_id=f"o-{serial}", base=1_000 * serial)))
-            current = lives[number * 7 % len(lives)]
-            change = next(current, None)
-            if change is None:
-                lives.remove(current)
-            else:
-                self.put(change)
 
     # -- members ------------------------------------------------------------------------------------------------
 
     def member(self, name: str, point: str = "", after: int = 0) -> Program:
         """Start a member, which may die at a point."""
+        port = free_port()
         told = {
+            "port": port,
+            "sink": self.effects.sink,
             "name": name,
-            "bootstrap": self.bootstrap,
-            "topic": self.topic,
-            "group": self.group,
-            "endpoint": self.endpoint,
-            "table": self.table.name,
+            "bootstrap": self.topic.bootstrap,
+            "topic": self.topic.name,
+            "group": self.name,
             "point": point,
             "after": after,
             "witness": str(self.witness(name)),
-            "settings": {"session_timeout_ms": 6_000, "commit_interval_ms": 500, "in_flight": 8} | self.settings,
+            "settings": SETTINGS | self.settings,
         }
+        told |= self.effects.told()
         program = Program(
-            f"{self.topic}-{name}",
+            f"{self.name}-{name}",
             self.site,
             argv=["/usr/bin/env", f"PYTHONPATH={Path.cwd()}", sys.executable, str(MEMBER), json.dumps(told)],
+            addresses={"metrics": f"http://127.0.0.1:{port}/metrics"},
         )
         program.start()
         self.members[name] = program
         return program
 
+    def stop(self, *names: str) -> None:
+        """Stop members in order, at once; each must do so by itself."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda name: self.members[name].stop(), names))
+        for name in names:
+            assert b"consumer stopped" in self.members[name].printed(), f"{name} did not stop in order"
+
+    def struck(self, name: str, point: str) -> bool:
+        """Whether the member has died of -9 at the point, as its witness says."""
+        witness, process = self.witness(name), self.members[name]._process
+        if process is None or process.poll() != -signal.SIGKILL or not witness.exists():
+            return False
+        return witness.read_text() == point
+
+    def metrics(self, name: str) -> dict[tuple[str, tuple[str, ...]], float]:
+        """What a member says of itself: (name, values of its labels) to value."""
+        text = httpx.get(self.members[name].addresses["metrics"], timeout=ANSWER_WITHIN_S).text
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+        return {(s.name, tuple(s.labels.values())): s.value for s in samples}
+
     def witness(self, name: str) -> Path:
-        return self.folder / f"{self.topic}-{name}.point"
+        return self.folder / f"{self.name}-{name}.point"
 
     def close(self) -> None:
-        self._stop.set()
         for program in self.members.values():
             program.resume()
             program.kill()
+        self.effects.close()
 
-    # -- what is true -------------------------------------------------------------------------------------------
+    # -- what the cluster says ----------------------------------------------------------------------------------
 
     def ask(self, question: Callable[[AdminClient], Any]) -> Any:
         """The answer of the cluster, ``None`` while there is none.
@@ -153,77 +130,49 @@ class GroupBench:
         except KafkaException:
             return None  # the coordinator is loading, or there is no group yet
         except TimeoutError:
-            self.admins.append(self.clients.admin())
+            self.admins.append(self.topic.clients.admin())
             return None
 
     def committed(self) -> dict[int, int]:
         asked = ConsumerGroupTopicPartitions(
-            self.group, [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+            self.name, [TopicPartition(self.topic.name, number) for number in range(PARTITIONS)]
         )
         found = until(
-            lambda: self.ask(lambda admin: admin.list_consumer_group_offsets([asked])[self.group]),
-            "the coordinator",
-            WITHIN_S,
+            lambda: self.ask(lambda admin: admin.list_consumer_group_offsets([asked])[self.name]), "the coordinator"
         )
         return {partition.partition: partition.offset for partition in found.topic_partitions}
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""
-        until(lambda: self.shares() == members, f"{members} members that share the partitions", WITHIN_S)
+        until(lambda: self.shares() == members, f"{members} members of {self.name} that share the partitions")
 
     def shares(self) -> int:
         """How many members share the partitions; 0 while some partition has none."""
-        described = self.ask(lambda admin: admin.describe_consumer_groups([self.group])[self.group])
+        described = self.ask(lambda admin: admin.describe_consumer_groups([self.name])[self.name])
         if described is None:
             return 0
         shares = [len(member.assignment.topic_partitions) for member in described.members]
         return len([share for share in shares if share]) if sum(shares) == PARTITIONS else 0
-
-    def ends(self) -> dict[int, int]:
-        counts = dict.fromkeys(range(PARTITIONS), 0)
-        for partition, offset in list(self.at):
-            counts[partition] = max(counts[partition], offset + 1)
-        return counts
 
     def advance(self) -> None:
         """Every partition gets on: nothing is left paused or without an owner. Commits are sampled on the way."""
         before = self.committed()
         until(
             lambda: all(offset > before[number] for number, offset in self.committed().items()),
-            f"every partition to get on from {before}",
-            WITHIN_S,
+            f"every partition of {self.name} to get on from {before}",
         )
         self.check_commits_are_durable()
 
     def drained(self) -> None:
-        until(lambda: self.committed() == self.ends(), f"commits up to {self.ends()}", WITHIN_S)
-
-    def pick(self, order_id: str) -> dict[str, Any]:
-        item = self.table.get({KEY: {"S": order_id}}, consistent=True)
-        assert item is not None, f"{order_id} has no pick"
-        return {name: next(iter(value.values())) for name, value in item.items()}
+        until(lambda: self.committed() == self.topic.ends(), f"commits of {self.name} up to {self.topic.ends()}")
 
     def check_commits_are_durable(self) -> None:
-        """A sample of what is committed: its effect, or a later one, stands in its pick."""
-        committed = self.committed()
-        known = [place for place in list(self.at) if place[1] < committed[place[0]]]
-        for place in random.sample(known, min(20, len(known))):
-            change = self.at[place]
-            assert self.pick(change.key["orderId"]["S"])["version"] >= change.version.to_text(), place
-
-    def check_picks(self) -> None:
-        """Each order's every change was acted on, in order, once, and its pick was started by its first."""
-        for order_id, changes in self.written.items():
-            pick = self.pick(order_id)
-            seen = [entry["S"] for entry in pick["seen"]]
-            expected = [f"{n}:{c.after['status']}" for n, c in enumerate(changes, 1) if c.after is not None]
-            assert seen == expected, order_id
-            assert int(pick["changes"]) == len(changes)
-            assert pick["startedBy"] == changes[0].source.event_id
+        """What is committed has its effect."""
+        self.effects.check_committed(self.topic, self.committed())
 
     def dead_letters(self) -> list[Any]:
-        reader = self.clients.reader()
-        reader.assign([TopicPartition(f"{self.group}.dead-letter", 0, 0)])
+        reader = self.topic.clients.reader()
+        reader.assign([TopicPartition(f"{self.name}.dead-letter", 0, 0)])
         found: list[Any] = []
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

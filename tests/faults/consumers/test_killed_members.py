@@ -1,7 +1,8 @@
-"""Warehouse processes killed, frozen and rebalanced at named points, on a real cluster and a real table."""
+"""Consumer processes killed, frozen and rebalanced at named points, on a real cluster and real stores."""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,52 +10,69 @@ from typing import Any
 
 import pytest
 
-from tests.faults.consumers.group_bench import WITHIN_S, GroupBench
-from tests.unit.consumers.consumer_contract import until
+from feed.local.data_api import DataApi
+from tests.faults.consumers import campaign
+from tests.faults.consumers.effects import Picks
+from tests.faults.consumers.group_bench import GroupBench, until
+from tests.faults.consumers.orders_topic import OrdersTopic
+from tests.faults.consumers.outage import TINY, outage
+from tests.faults.consumers.stored_effects import AuditLog
 from tests.unit.order_changes import life
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(900)]
 
 
+FAULTS = [
+    ("notification", "after-effect"),
+    ("audit", "in-flush"),
+    ("archive", "after-effect"),
+    ("analytics", "after-effect"),
+]
+"""The long form, with three members of each group and every kind of fault, is ``campaign.py``."""
+
+
 @pytest.fixture
 def bench(kafka_broker: Any, dynamodb_local: Any, local_site: Any, tmp_path: Path) -> Iterator[GroupBench]:
-    made = GroupBench(kafka_broker.bootstrap, dynamodb_local.endpoint, local_site, tmp_path)
+    """The warehouse's group, without a member yet."""
+    topic = OrdersTopic(kafka_broker.bootstrap)
+    made = GroupBench(topic, Picks(dynamodb_local.endpoint), local_site, tmp_path)
     yield made
+    topic.close()
     made.close()
 
 
 @pytest.mark.parametrize("point", ["before-effect", "after-effect", "while-parked"])
 def test_killed_in_the_middle_of_work(bench: GroupBench, point: str) -> None:
     """Killed before an effect, between effect and commit, with a key parked: no pick missing, none twice, in order."""
-    bench.feed(120)
+    bench.topic.feed(120)
     bench.member("steady")
     bench.member("dying", point, after=40 if point.endswith("effect") else 1)
-    until(bench.witness("dying").exists, f"the kill at {point}", WITHIN_S)
+    until(lambda: bench.struck("dying", point), f"the death at {point}")
     bench.member("dying")
     bench.advance()
-    bench.end_feed()
+    bench.topic.end_feed()
     bench.drained()
-    bench.check_picks()
+    bench.effects.check_all(bench.topic)
     assert bench.dead_letters() == []
 
 
 @pytest.mark.parametrize("point", ["in-revoke", "settled-not-committed"])
 def test_killed_while_partitions_are_taken_away(bench: GroupBench, point: str) -> None:
     """Killed inside a revoke, before or after it has settled: the next owner repeats without a second effect."""
-    bench.feed(120)
+    bench.topic.feed(120)
     bench.member("dying", point, after=1)
-    until(lambda: all(offset > 0 for offset in bench.committed().values()), "work", WITHIN_S)
+    until(lambda: all(offset > 0 for offset in bench.committed().values()), "work")
     bench.member("joining")
-    until(bench.witness("dying").exists, f"the kill at {point}", WITHIN_S)
+    until(lambda: bench.struck("dying", point), f"the death at {point}")
     bench.advance()
-    bench.end_feed()
+    bench.topic.end_feed()
     bench.drained()
-    bench.check_picks()
+    bench.effects.check_all(bench.topic)
 
 
 def test_frozen_longer_than_its_session(bench: GroupBench) -> None:
     """A member that is frozen past its session loses its partitions; when it wakes it neither commits nor doubles."""
-    bench.feed(120)
+    bench.topic.feed(120)
     frozen = bench.member("frozen")
     bench.member("steady")
     bench.shared(2)
@@ -66,14 +84,14 @@ def test_frozen_longer_than_its_session(bench: GroupBench) -> None:
     frozen.resume()
     bench.shared(2)
     bench.advance()
-    bench.end_feed()
+    bench.topic.end_feed()
     bench.drained()
-    bench.check_picks()
+    bench.effects.check_all(bench.topic)
 
 
 def test_members_come_and_go(bench: GroupBench) -> None:
     """Three members, one of which is stopped in order and started again, twice: every partition gets on between."""
-    bench.feed(120)
+    bench.topic.feed(120)
     for name in ("one", "two", "three"):
         bench.member(name)
     for name in ("one", "two"):
@@ -85,23 +103,25 @@ def test_members_come_and_go(bench: GroupBench) -> None:
         bench.member(name)
     bench.shared(3)
     bench.advance()
-    bench.end_feed()
+    bench.topic.end_feed()
     bench.drained()
-    bench.check_picks()
+    bench.effects.check_all(bench.topic)
 
 
 def test_poison_among_orders(bench: GroupBench) -> None:
     """One poison record: one dead letter, and the next records of the same partition flow within a second."""
     bench.member("one")
     first, second = life("created", "paid")
-    bench.put(first)
-    assert bench.producer.flush(30) == 0
+    bench.topic.put(first)
+    assert bench.topic.producer.flush(30) == 0
     bench.drained()
-    bench.producer.produce(bench.topic, b"not a change", "o-1")
-    bench.put(second)
-    assert bench.producer.flush(30) == 0
+    bench.topic.producer.produce(bench.topic.name, b"not a change", "o-1")
+    bench.topic.put(second)
+    assert bench.topic.producer.flush(30) == 0
     began = time.monotonic()
-    until(lambda: bench.pick("o-1")["orderStatus"] == "paid", "the next record", 10)
+    assert isinstance(bench.effects, Picks)
+    picks = bench.effects
+    until(lambda: picks.pick("o-1")["orderStatus"] == "paid", "the next record", 10)
     assert time.monotonic() - began < 3, "a second, and room for a busy machine"
     bench.drained()
     (letter,) = bench.dead_letters()
@@ -109,46 +129,102 @@ def test_poison_among_orders(bench: GroupBench) -> None:
 
 
 def test_the_table_is_down(kafka_broker: Any, dynamodb_on_disk: Any, local_site: Any, tmp_path: Path) -> None:
-    """The table is gone for a while under load: only retries, no dead letter, full recovery, order kept."""
-    bench = GroupBench(kafka_broker.bootstrap, dynamodb_on_disk.endpoint, local_site, tmp_path, {"retry_cap_ms": 2_000})
+    """The table is gone under load: only retries, no dead letter, what is held stays bounded, recovery in order."""
+    topic = OrdersTopic(kafka_broker.bootstrap)
+    group = GroupBench(topic, Picks(dynamodb_on_disk.endpoint), local_site, tmp_path, TINY)
     try:
-        bench.member("one")
-        bench.feed(80)
-        bench.advance()
-        dynamodb_on_disk.kill()
-        time.sleep(12)  # the outage itself
-        dynamodb_on_disk.restart()
-        bench.advance()
-        bench.end_feed()
-        bench.drained()
-        bench.check_picks()
-        assert bench.dead_letters() == []
-        log = bench.members["one"].log_path.read_text()
+        group.member("one")
+        seen = outage(group, dynamodb_on_disk, seconds=8, rate=80)
+        assert seen.retries > 0
+        assert seen.most["paused"] == 1, "the bound was not reached"
+        assert TINY["max_held_records"] <= seen.most["held_records"] < TINY["max_held_records"] + TINY["fetch_records"]
+        log = group.members["one"].log_path.read_text()
         assert "outage begins" in log
         assert "outage ends" in log
     finally:
-        bench.close()
+        topic.close()
+        group.close()
 
 
-def test_the_cluster_is_killed_and_comes_back(
-    kafka_broker: Any, dynamodb_local: Any, local_site: Any, tmp_path: Path
-) -> None:
+def test_the_cluster_is_killed_and_comes_back(bench: GroupBench, kafka_broker: Any) -> None:
     """The broker is killed under load and comes back: members live through it and go on, nothing missing or twice."""
-    bench = GroupBench(kafka_broker.bootstrap, dynamodb_local.endpoint, local_site, tmp_path)
+    for name in ("one", "two"):
+        bench.member(name)
+    bench.topic.feed(80)
+    bench.shared(2)
+    bench.advance()
+    kafka_broker.kill()
+    time.sleep(3)  # the outage itself
+    kafka_broker.restart()
+    bench.advance()
+    bench.topic.end_feed()
+    bench.drained()
+    bench.effects.check_all(bench.topic)
+    assert bench.dead_letters() == []
+    assert all(program.pid is not None for program in bench.members.values()), "a member gave up"
+
+
+def test_a_store_that_hangs_does_not_hold_a_partition(
+    kafka_broker: Any, s3_server: Any, local_site: Any, tmp_path: Path
+) -> None:
+    """S3 freezes, then a member is told to stop: it leaves within its budget, commits nothing more, nothing is lost."""
+    topic = OrdersTopic(kafka_broker.bootstrap)
+    group = GroupBench(topic, AuditLog(s3_server), local_site, tmp_path, {"revoke_budget_ms": 2_000})
     try:
-        for name in ("one", "two"):
-            bench.member(name)
-        bench.feed(80)
-        bench.shared(2)
-        bench.advance()
-        kafka_broker.kill()
-        time.sleep(3)  # the outage itself
-        kafka_broker.restart()
-        bench.advance()
-        bench.end_feed()
-        bench.drained()
-        bench.check_picks()
-        assert bench.dead_letters() == []
-        assert all(program.pid is not None for program in bench.members.values()), "a member gave up"
+        group.member("one")
+        topic.feed(60)
+        group.advance()
+        s3_server.pause()
+        time.sleep(1)  # an upload is under way, and more is taken
+        before = group.committed()
+        began = time.monotonic()
+        group.stop("one")
+        assert time.monotonic() - began < 5, "the process waited for S3"
+        after = group.committed()
+        s3_server.resume()
+        group.check_commits_are_durable()
+        assert max(after[number] - before[number] for number in before) < 60, "more was committed than S3 had taken"
+        group.member("two")
+        group.advance()
+        topic.end_feed()
+        group.drained()
+        group.effects.check_all(topic)
     finally:
-        bench.close()
+        s3_server.resume()
+        topic.close()
+        group.close()
+
+
+def test_the_other_groups(
+    kafka_broker: Any, dynamodb_local: Any, s3_server: Any, local_site: Any, tmp_path: Path
+) -> None:
+    """Notification, audit, archive and analytics, two members each: a death of each, then every effect is judged."""
+    random.seed(1)
+    data_api = DataApi(
+        local_site,
+        s3_endpoint=s3_server.endpoint,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+        name="campaign-db",
+    )
+    topic, groups = OrdersTopic(kafka_broker.bootstrap), dict[str, GroupBench]()
+    try:
+        data_api.start()
+        data_api.wait_ready()
+        parts = campaign.Parts(kafka_broker.bootstrap, dynamodb_local.endpoint, s3_server, data_api.endpoint)
+        for sink in ("notification", "audit", "archive", "analytics"):
+            groups[sink] = GroupBench(topic, parts.effects(sink), local_site, tmp_path)
+            for name in ("one", "two"):
+                groups[sink].member(name)
+        topic.feed(60)
+        for group in groups.values():
+            group.shared(2)
+        struck = campaign.run(groups, FAULTS)
+        topic.end_feed()
+        campaign.judge(groups)
+        assert struck.total() == len(FAULTS)
+    finally:
+        topic.close()
+        for group in groups.values():
+            group.close()
+        data_api.finish()
