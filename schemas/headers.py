@@ -2,7 +2,7 @@
 
 ``ce_sequence`` is the CloudEvents *sequence* extension (zero-padded, so that text order is number order) and
 ``ce_partitionkey`` the *partitioning* extension; ``ce_shard``, ``ce_ordinal``, ``ce_epoch`` and ``ce_capturedtime`` are
-extensions of this feed.
+extensions of this feed, and so is ``ce_writingregion``, which only changes of a global table have.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ TYPE_PREFIX = "changefeed.change."
 
 REPLAY = "ce_replay"
 """Name of the header that a replay adds; its value names the replay."""
+
+WRITING_REGION = "ce_writingregion"
+"""Header of changes whose item names the AWS region that wrote it (global tables)."""
 
 _TYPE_PREFIX = TYPE_PREFIX.encode()
 _SEQUENCE = b"%%0%dd" % SEQUENCE_DIGITS
@@ -48,6 +51,8 @@ class Facts:
     captured_at_ms: int
     replay: str | None = None
     """Name of the replay that wrote this copy; None on the live topic."""
+    writing_region: str | None = None
+    """AWS region that wrote the item, where the item says so."""
 
     @property
     def version(self) -> Version:
@@ -78,7 +83,7 @@ def headers_of(change: Change) -> list[tuple[str, bytes]]:
     """The headers that travel with a change."""
     source = change.source
     subject = key_text(change.key).encode()
-    return [
+    headers = [
         _SPEC_VERSION,
         ("ce_id", source.event_id.encode()),
         ("ce_source", _source(source.stream, source.region, source.table)),
@@ -93,6 +98,9 @@ def headers_of(change: Change) -> list[tuple[str, bytes]]:
         ("ce_capturedtime", _time(change.captured_at_ms)),
         _CONTENT_TYPE,
     ]
+    if source.writing_region is not None:
+        headers.append((WRITING_REGION, source.writing_region.encode()))
+    return headers
 
 
 def facts_of(headers: Iterable[tuple[str, bytes | None]] | None) -> Facts:
@@ -103,7 +111,7 @@ def facts_of(headers: Iterable[tuple[str, bytes | None]] | None) -> Facts:
     """
     found: dict[str, Any] = dict(headers or ())  # a None is an error caught below
     try:
-        replay = found.get(REPLAY)
+        replay, writer = found.get(REPLAY), found.get(WRITING_REGION)
         return Facts(
             event_id=found["ce_id"].decode(),
             op=Op.read(found["ce_type"].decode().rpartition(".")[2]),
@@ -116,6 +124,7 @@ def facts_of(headers: Iterable[tuple[str, bytes | None]] | None) -> Facts:
             occurred_at_ms=_milliseconds(found["ce_time"]),
             captured_at_ms=_milliseconds(found["ce_capturedtime"]),
             replay=None if replay is None else replay.decode(),
+            writing_region=None if writer is None else writer.decode(),
         )
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise PoisonError(

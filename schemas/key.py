@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from schemas.compose import key_fields
 from schemas.errors import PoisonError
 from schemas.numbers import canonical
 
@@ -50,6 +51,39 @@ def key_text(key: Mapping[str, Any]) -> str:
         scalar = _scalar(name, attribute)
         return base64.b64encode(scalar).decode() if isinstance(scalar, bytes) else scalar
     return key_bytes(key).decode()
+
+
+def key_faults(image: Mapping[str, Any], types: Mapping[str, str]) -> tuple[str, ...]:
+    """Key fields of an image schema that cannot hold the table's key attributes, a sentence each.
+
+    Args:
+        image: the schema of the table's items.
+        types: DynamoDB's type (S, N or B) of each of the table's key attributes.
+
+    Raises:
+        ConfigError: the schema does not say which fields are its key.
+    """
+    faults = []
+    for field in key_fields(image):
+        name = str(field.get("attribute", field["name"]))
+        found, wanted = types.get(name, ""), _dynamodb_type(field["type"])
+        if found and found != wanted:
+            faults.append(
+                f"the key attribute {name!r} is {_TYPES[found]}, but the schema's field {field['name']!r} "
+                f"holds {_TYPES[wanted]}"
+            )
+    return tuple(faults)
+
+
+def _dynamodb_type(schema: Any) -> str:
+    """The DynamoDB type of the values that a key field's Avro type holds."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else schema
+    if kind in {"int", "long"} or (isinstance(schema, Mapping) and schema.get("logicalType") == "decimal"):
+        return "N"
+    return "B" if kind == "bytes" else "S"
+
+
+_TYPES = {"S": "text (S)", "N": "a number (N)", "B": "binary (B)"}
 
 
 def _scalar(name: str, attribute: Any) -> str | bytes:

@@ -63,6 +63,21 @@ class FeedConfig(Settings):
             raise ValueError("mirrors: a target is named twice; its copy would hold everything twice")
         return self
 
+    @model_validator(mode="after")
+    def _filter_leaves_what_is_needed(self) -> FeedConfig:
+        table, filtered = self.table, self.producer.filter
+        needed = {"table.key": table.key, "table.time_attribute": (table.time_attribute,)}
+        needed["table.version_attribute"] = (table.version_attribute,)
+        for setting, names in needed.items():
+            if omitted := sorted(set(filtered.omit).intersection(names)):
+                raise ValueError(f"producer.filter.omit: {omitted[0]!r} is {setting} and cannot be left out")
+        if filtered.only_written_in is not None and table.region_attribute is None:
+            raise ValueError(
+                "producer.filter.only_written_in needs table.region_attribute: DynamoDB does not say which region "
+                "wrote an item, so an attribute of the item must"
+            )
+        return self
+
     @property
     def source(self) -> RegionSettings:
         """The region whose stream is read."""

@@ -23,7 +23,7 @@ from feed.operate.retry_effect import retry_effect
 from feed.run.codec import codec_of
 from feed.run.process import Process, now_ms
 from feed.run.sinks import sink_of
-from producers.stream import FeedSource
+from feed.run.source import source_of
 from schemas.codec import ChangeCodec
 from schemas.errors import ConfigError, FeedError, PoisonError, RetryableError
 
@@ -85,14 +85,7 @@ class Desk:
     def _retry_changes(self, offsets: tuple[int, ...], limit: int) -> Iterator[Tried]:
         from feed.operate.retry_change import ChangeRetry, change_of  # noqa: PLC0415 - with the producer: only here
 
-        table = self._config.table
-        source = FeedSource(
-            feed=self._config.feed,
-            table=table.name,
-            region=self._config.source.aws.region,
-            time_attribute=table.time_attribute,
-            region_attribute=table.region_attribute,
-        )
+        source = source_of(self._config)
         codec = self._codec
         # looked at first, so that a wrong offset writes nothing; and again behind the mark, where it counts
         chosen(self.letters(), offsets, limit)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.aws import AwsClients, aws_error_code
 from connectors.kafka import KafkaClients, describe_topics
+from connectors.registry import image_schema
 from feed.config import FeedConfig
 from schemas.errors import ConfigError
+from schemas.key import key_faults
 
 STREAM_VIEW = "NEW_AND_OLD_IMAGES"
 
@@ -32,8 +36,11 @@ def check_topics(config: FeedConfig, region: str, clients: KafkaClients, names: 
         )
 
 
-def check_table(config: FeedConfig, aws: AwsClients) -> None:
+def check_table(config: FeedConfig, aws: AwsClients) -> Mapping[str, str]:
     """The table exists, has the configured key, and a stream with both images.
+
+    Returns:
+        DynamoDB's type (S, N or B) of each key attribute.
 
     Raises:
         ConfigError: it does not.
@@ -67,4 +74,20 @@ def check_table(config: FeedConfig, aws: AwsClients) -> None:
             f"table {name} has {view}, but the feed needs a stream with view type {STREAM_VIEW}",
             hint=f"aws dynamodb update-table --table-name {name} --stream-specification "
             f"StreamEnabled=true,StreamViewType={STREAM_VIEW}",
+        )
+    return {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
+
+
+def check_key(config: FeedConfig, types: Mapping[str, str]) -> None:
+    """The schema's key fields can hold what the table's key attributes are.
+
+    Raises:
+        ConfigError: one cannot; every record would be a dead letter.
+    """
+    table = config.table
+    if faults := key_faults(image_schema(table.image_schema), types):
+        raise ConfigError(
+            f"table {table.name}: {faults[0]}",
+            hint=f"correct the field in {table.image_schema}; a table's key cannot be changed",
+            faults=tuple(f"table {table.name}: {fault}" for fault in faults),
         )

@@ -4,9 +4,24 @@ Promises: a position is saved only in the transaction that carries what it cover
 is finished; one writer for a shard; what the stream lost becomes a gap event; what cannot be translated is kept whole.
 """
 
+from producers.stream.filter import needed_but_omitted
+from producers.stream.filter_settings import Condition, FilterSettings
+from producers.stream.metrics import Families
 from producers.stream.ports import Clock
+from producers.stream.positions_topic import PositionsTopic, find_positions
 from producers.stream.settings import ProducerSettings
 from producers.stream.translate import FeedSource
 from producers.stream.worker import Worker
 
-__all__ = ["Clock", "FeedSource", "ProducerSettings", "Worker"]
+__all__ = [
+    "Clock",
+    "Condition",
+    "Families",
+    "FeedSource",
+    "FilterSettings",
+    "PositionsTopic",
+    "ProducerSettings",
+    "Worker",
+    "find_positions",
+    "needed_but_omitted",
+]
