@@ -14,7 +14,9 @@ from connectors.kafka.clients import (
     error_of,
 )
 from connectors.kafka.settings import Auth, IamAuth, KafkaSettings, NoAuth, ScramAuth, TlsAuth
+from connectors.kafka.tail import first_record, last_record, watermarks
 from connectors.kafka.topics import (
+    ADMIN_BOUND_S,
     TopicChange,
     TopicPlan,
     TopicSpec,
@@ -25,6 +27,7 @@ from connectors.kafka.topics import (
 )
 
 __all__ = [
+    "ADMIN_BOUND_S",
     "CONNECT_BOUND_S",
     "MAX_RECORD_BYTES",
     "SESSION_TIMEOUT_MS",
@@ -43,6 +46,9 @@ __all__ = [
     "apply_plan",
     "describe_topics",
     "error_of",
+    "first_record",
+    "last_record",
     "plan_topics",
     "topic_id_text",
+    "watermarks",
 ]
