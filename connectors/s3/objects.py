@@ -203,6 +203,18 @@ class ObjectStore:
         except (ClientError, BotoCoreError) as error:
             raise aws_error_of(error, f"listing {self.url(prefix)}") from error
 
+    def version_folders(self, prefix: str) -> Iterator[str]:
+        """As :meth:`folders`, also those in which every object is hidden behind a delete marker."""
+        try:
+            pages = self.client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                for entry in page.get("CommonPrefixes", []):
+                    yield entry["Prefix"]
+        except (ClientError, BotoCoreError) as error:
+            raise aws_error_of(error, f"listing the versions of {self.url(prefix)}") from error
+
     def list_with_heads(self, prefix: str, *, start_after: str = "") -> Iterator[ObjectHead]:
         """As :meth:`list`, with each object's metadata and lock: one more request for each."""
         for entry in self.list(prefix, start_after=start_after):
@@ -210,11 +222,18 @@ class ObjectStore:
             if found is not None:
                 yield found
 
-    def versions(self, prefix: str) -> Iterator[Version]:
-        """All versions and delete markers under ``prefix``, each once (some servers repeat entries), in no order."""
+    def versions(self, prefix: str, *, start_after: str = "") -> Iterator[Version]:
+        """All versions and delete markers under ``prefix``, each once (some servers repeat entries), in no order.
+
+        Args:
+            prefix: of the names.
+            start_after: only names that sort after it.
+        """
         seen: set[tuple[str, str]] = set()
+        after: dict[str, Any] = {"KeyMarker": start_after} if start_after else {}
+        pages = self.client.get_paginator("list_object_versions")
         try:
-            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **after):
                 found = [
                     *(_version_of(entry, entry["Size"]) for entry in page.get("Versions", [])),
                     *(_version_of(entry, None) for entry in page.get("DeleteMarkers", [])),

@@ -6,14 +6,15 @@ stored twice or skipped, whatever crashed; what is stored is found by names made
 
 from consumers.audit.anchors import Anchor, Anchored, TableAnchor
 from consumers.audit.chain import ChainStore
+from consumers.audit.findings import Finding, Status
 from consumers.audit.history import Proven, history_of
 from consumers.audit.reader import partitions_in, read_chain
 from consumers.audit.segments import Link, folder_of
 from consumers.audit.settings import AuditSettings
 from consumers.audit.sink import AuditSink
 from consumers.audit.trust import anchor_of, signer_of
-from consumers.audit.verify import ChainReport, Finding, Status, verify_chain
-from consumers.audit.verify_log import LogReport, verify_log
+from consumers.audit.verify import ChainReport, Span, verify_chain
+from consumers.audit.verify_log import LogReport, Wanted, verify_log
 from consumers.columns import OrdinalLedger
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "LogReport",
     "OrdinalLedger",
     "Proven",
+    "Span",
     "Status",
     "TableAnchor",
+    "Wanted",
     "anchor_of",
     "folder_of",
     "history_of",

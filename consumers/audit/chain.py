@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from connectors.s3 import ObjectStore, PutOutcome
 from consumers.audit.segments import Link, build, first_of, folder_of, metadata_of, name_of, read
+from consumers.audit.versions import Named, names_in, read_first
 from consumers.columns import agree, rows_after
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError, RetryableError
@@ -40,10 +41,11 @@ class ChainStore:
         """
         for back in (*LOOK_BACK_OFFSETS, committed):
             after = name_of(self.folder, committed - back) if back < committed else ""
-            firsts = [first_of(entry.key) for entry in self.store.list(self.folder, start_after=after)]
-            found = [first for first in firsts if first is not None]
+            # by versions: a segment that someone hid behind a delete marker is the chain's head all the same
+            names = names_in(self.store, self.folder, after=after)
+            found = [named for named in names if first_of(named.name) is not None and named.first is not None]
             if found:
-                return self._read(max(found))
+                return self._read(found[-1])
             if not after:
                 return None
         return None
@@ -89,9 +91,8 @@ class ChainStore:
             )
         return theirs
 
-    def _read(self, first: int) -> Link:
-        name = name_of(self.folder, first)
-        stored = self.store.get(name)
+    def _read(self, named: Named) -> Link:
+        stored = read_first(self.store, named)
         if stored is None:
-            raise RetryableError(f"{self.store.url(name)} is listed and cannot be read", hint="it is tried again")
+            raise RetryableError(f"{self.store.url(named.name)} is listed and cannot be read", hint="it is tried again")
         return read(stored)[0]

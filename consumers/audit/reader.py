@@ -21,10 +21,13 @@ def partition_of(folder: str, prefix: str) -> Partition | None:
 
 
 def partitions_in(store: ObjectStore, prefix: str, *, topic: str = "") -> list[Partition]:
-    """Every partition that has a chain under ``prefix`` (of one topic, if given), in order. Lists folders only."""
-    folders = [f"{prefix}/{topic}/"] if topic else list(store.folders(f"{prefix}/"))
+    """Every partition that has a chain under ``prefix`` (of one topic, if given), in order, hidden ones among them.
+
+    Lists folders only.
+    """
+    folders = [f"{prefix}/{topic}/"] if topic else list(store.version_folders(f"{prefix}/"))
     for _level in ("cluster", "topic id", "partition"):
-        folders = [below for folder in folders for below in store.folders(folder)]
+        folders = [below for folder in folders for below in store.version_folders(folder)]
     found = [partition for folder in folders if (partition := partition_of(folder, prefix)) is not None]
     return sorted(found, key=lambda at: (at.topic, at.cluster_id, at.topic_id, at.number))
 

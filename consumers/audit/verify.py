@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from operator import attrgetter
 
-from connectors.s3 import ObjectStore, StoredObject, Version
-from consumers.audit.segments import Link, first_of, folder_of, read
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.s3 import ObjectStore, StoredObject
+from consumers.audit.findings import Finding, Status
+from consumers.audit.segments import Link, first_of, folder_of, name_of, read
+from consumers.audit.versions import first_versions, names_in
 from consumers.columns import FileFacts, read_table
 from consumers.columns.ordinals import OrdinalLedger
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
 
-
-class Status(StrEnum):
-    """What was found of a segment, or between two."""
-
-    INVALID = "invalid"
-    """Its bytes are not those that its successor, or its own lock-protected first version, vouches for."""
-    MISSING = "missing"
-    """Segments that a later one counts are not there."""
-    HIDDEN = "hidden"
-    """A delete marker or a later version hides it; the locked version is still there and was verified."""
-    MOVED = "moved"
-    """It is genuine, and belongs under another name or in another partition."""
-    TRAILING_DATA = "trailing data"
-    """Genuine as far as its successor vouches for it, with bytes appended."""
-    TRUNCATED = "truncated"
-    """Shorter than its successor says."""
-    FORKED = "forked"
-    """Two segments claim the same place in the chain."""
-    UNLOCKED = "unlocked"
-    """Object Lock does not protect it (any more)."""
+COLUMNS = ("offset", "timestamp_ms", "shard", "ordinal")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault."""
+class Span:
+    """A part of a chain, between two of its links as signed digests name them."""
 
-    status: Status
-    name: str
-    detail: str
+    after: Link | None = None
+    """The last segment before the part; None: from the chain's first segment on."""
+    through: Link | None = None
+    """The last segment of the part; None: to the chain's end."""
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing was written between the two digests."""
+        return self.after is not None and self.after == self.through
+
+
+WHOLE = Span()
 
 
 @dataclass(slots=True)
 class ChainReport:
-    """What the verification of one chain found."""
+    """What the verification of one chain, or of a part of it, found."""
 
     partition: Partition
     segments: int = 0
@@ -57,9 +50,13 @@ class ChainReport:
     size: int = 0
     head: Link | None = None
     """The last genuine segment."""
+    began_ms: int = 0
+    """Time of the first record where the log began after the topic did; 0 when it has the topic from its start."""
     hashes: dict[int, str] = field(default_factory=dict)
     """First offset → SHA-256 of every segment, as found."""
     findings: list[Finding] = field(default_factory=list)
+    of_key: list[tuple[str, int]] = field(default_factory=list)
+    """Segments that hold records of the key asked for: name, and how many."""
 
     @property
     def valid(self) -> bool:
@@ -71,10 +68,22 @@ class ChainReport:
         self.findings.append(Finding(status, name, detail))
 
 
+Progress = Callable[[int, int], None]
+"""Told how many segments are done of how many known so far."""
+
+
 def verify_chain(
-    store: ObjectStore, prefix: str, partition: Partition, *, ledger: OrdinalLedger, now: datetime
+    store: ObjectStore,
+    prefix: str,
+    partition: Partition,
+    *,
+    ledger: OrdinalLedger,
+    now: datetime,
+    span: Span = WHOLE,
+    key: bytes | None = None,
+    progress: Progress | None = None,
 ) -> ChainReport:
-    """Verify one partition's chain, from its first segment to its last.
+    """Verify one partition's chain, from its first segment to its last, or the part between two digests.
 
     Args:
         store: the bucket; the rights to list versions and to read them are enough.
@@ -82,39 +91,41 @@ def verify_chain(
         partition: whose chain.
         ledger: counts the ordinals found, for the proof over all partitions together.
         now: a lock that ends before is reported.
+        span: the part; its first segment must continue ``span.after``, which is not read.
+        key: count its records, segment by segment.
+        progress: told after each segment.
     """
-    report = ChainReport(partition)
-    walk = _Walk(report, ledger)
-    for stored in _first_versions(store, folder_of(prefix, partition), report):
-        if stored.head.lock_mode != "COMPLIANCE" or stored.head.retain_until is None or stored.head.retain_until < now:
-            report.found(Status.UNLOCKED, stored.head.key, f"lock: {stored.head.lock_mode or 'none'}")
+    report = ChainReport(partition, head=span.after)
+    if span.after is not None:
+        report.hashes[span.after.first] = span.after.sha256
+    if span.empty:
+        return report
+    folder = folder_of(prefix, partition)
+    names = names_in(
+        store,
+        folder,
+        after=name_of(folder, span.after.first) if span.after else "",
+        through=name_of(folder, span.through.first) if span.through else "",
+    )
+    walk = _Walk(report, ledger, span.after, key)
+    for done, stored in enumerate(first_versions(store, names, now=now, found=report.found), start=1):
         walk.step(stored)
+        if progress is not None:
+            progress(done, len(names))
     walk.end()
     return report
-
-
-def _first_versions(store: ObjectStore, folder: str, report: ChainReport) -> Iterator[StoredObject]:
-    """The segments in the order of their names, each in its first version: the one that was written create-only."""
-    names: dict[str, list[Version]] = {}
-    for version in store.versions(folder):
-        names.setdefault(version.key, []).append(version)
-    for name in sorted(names):
-        versions = sorted(names[name], key=attrgetter("modified_at", "latest"))  # times have whole seconds
-        bodies = [version for version in versions if not version.delete_marker]
-        if len(versions) > 1 or not bodies:
-            kinds = ", ".join("delete marker" if version.delete_marker else "version" for version in versions)
-            report.found(Status.HIDDEN if bodies else Status.MISSING, name, f"written once, and now it has: {kinds}")
-        if bodies and (stored := store.get(name, version_id=bodies[0].version_id)) is not None:
-            yield stored
 
 
 class _Walk:
     """Goes along a chain: a segment's bytes are judged by what its successor says of them."""
 
-    def __init__(self, report: ChainReport, ledger: OrdinalLedger) -> None:
+    def __init__(self, report: ChainReport, ledger: OrdinalLedger, after: Link | None, key: bytes | None) -> None:
         self._report = report
         self._ledger = ledger
-        self._expected = 0
+        self._after = after
+        self._columns = COLUMNS if key is None else (*COLUMNS, "key")
+        self._key = None if key is None else pa.scalar(key, pa.binary())
+        self._expected = after.number + 1 if after else 0
         """Number of the next segment."""
         self._before: StoredObject | None = None
         self._unreadable = ""
@@ -127,7 +138,7 @@ class _Walk:
         report.size += len(stored.body)
         try:
             link, previous, facts = read(stored)
-            table = read_table(stored.body, name=name, columns=["offset", "shard", "ordinal"])
+            table = read_table(stored.body, name=name, columns=self._columns)
         except (FatalError, KeyError, TypeError) as error:
             self.end()
             self._before, self._unreadable = stored, str(error)
@@ -138,16 +149,10 @@ class _Walk:
         if link.number < self._expected:
             report.found(Status.FORKED, name, f"number {link.number} is taken by another segment")
             return
-        if link.number > self._expected:
-            report.found(Status.MISSING, name, f"segments {self._expected} to {link.number - 1} before it are gone")
-            self.end()
-        elif previous is not None and self._before is not None:
-            self._judge_before(self._before, previous)
+        self._judge_link(name, link, previous)
         if table.num_rows != facts.count:
             report.found(Status.INVALID, name, f"holds {table.num_rows} records, says {facts.count}")
-        report.records += table.num_rows
-        report.hashes[link.first] = link.sha256
-        self._ledger.mark(table)
+        self._count(name, link, table)
         report.head, self._before, self._unreadable, self._expected = link, stored, "", link.number + 1
 
     def end(self) -> None:
@@ -155,6 +160,31 @@ class _Walk:
         if self._before is not None and self._unreadable:
             self._report.found(Status.INVALID, self._before.head.key, self._unreadable)
         self._before, self._unreadable = None, ""
+
+    def _judge_link(self, name: str, link: Link, previous: Link | None) -> None:
+        """Whether the segment continues what came before it, and what it says of that."""
+        if link.number > self._expected:
+            gone = f"segments {self._expected} to {link.number - 1} before it are gone"
+            self._report.found(Status.MISSING, name, gone)
+            self.end()
+        elif self._before is not None:
+            if previous is not None:
+                self._judge_before(self._before, previous)
+        elif previous != self._after:
+            told = "is not the one that the digest before the range signs" if self._after else "should not exist"
+            self._report.found(Status.FORKED, name, f"the segment that it continues {told}")
+
+    def _count(self, name: str, link: Link, table: pa.Table) -> None:
+        report = self._report
+        if link.number == 0 and link.first > 0 and table.num_rows:
+            report.began_ms = table.column("timestamp_ms")[0].as_py()
+        report.records += table.num_rows
+        report.hashes[link.first] = link.sha256
+        self._ledger.mark(table)
+        if self._key is not None:
+            count = table.filter(pc.equal(table.column("key"), self._key)).num_rows
+            if count:
+                report.of_key.append((name, count))
 
     def _is_in_place(self, name: str, facts: FileFacts) -> bool:
         partition = self._report.partition

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connectors.s3 import ObjectStore
 from connectors.signing import verifies
 from consumers.audit.anchors import Anchor
-from consumers.audit.digests import SignedDigest, digest_folder, number_of, read_digest
-from consumers.audit.verify import ChainReport, Finding, Status
+from consumers.audit.digests import SignedDigest, digest_folder, digest_name, number_of, read_digest
+from consumers.audit.findings import Finding, Status
+from consumers.audit.ranges import Bounds
+from consumers.audit.verify import ChainReport
+from consumers.audit.versions import first_versions, names_in
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
 
@@ -34,8 +38,11 @@ def verify_digests(
     public_key: bytes,
     anchor: Anchor | None,
     chains: Iterable[ChainReport],
+    now: datetime,
+    bounds: Bounds | None = None,
+    all_chains: bool = True,
 ) -> DigestReport:
-    """Verify numbers, signatures and order of the digests, what they say of the chains, and the anchor.
+    """Verify numbers, signatures, order and locks of the digests, what they say of the chains, and the anchor.
 
     Args:
         store: the bucket, with read rights.
@@ -44,16 +51,27 @@ def verify_digests(
         public_key: PEM.
         anchor: where the last digest is noted outside the bucket; None leaves cut digests unseen.
         chains: what was found of each partition's chain.
+        now: a lock that ends before is reported.
+        bounds: the range of the digests, both ends included; None: all.
+        all_chains: ``chains`` has every partition, so one that a digest names beside them is missing.
     """
-    walk = _DigestWalk(partition, public_key, {chain.partition.number: chain for chain in chains})
+    bounds = bounds or Bounds()
+    first = bounds.after.digest.number if bounds.after else 0
+    walk = _DigestWalk(partition, public_key, {chain.partition.number: chain for chain in chains}, first)
+    walk.all_chains = all_chains
     folder = digest_folder(prefix, partition)
-    names = sorted(entry.key for entry in store.list(folder) if number_of(entry.key) is not None)
+    names = names_in(
+        store,
+        folder,
+        after=digest_name(folder, first - 1) if first else "",
+        through=digest_name(folder, bounds.through.digest.number) if bounds.through else "",
+    )
+    names = [named for named in names if number_of(named.name) is not None]
     if not names:
         walk.report.found(Status.MISSING, folder, "there are no digests: nothing vouches for the chains' heads")
-    for name in names:
-        stored = store.get(name)
-        walk.step(name, stored.body if stored else b"")
-    if anchor is not None:
+    for stored in first_versions(store, names, now=now, found=walk.report.found):
+        walk.step(stored.head.key, stored.body)
+    if anchor is not None and bounds.through is None:
         walk.check_anchor(folder, anchor)
     return walk.report
 
@@ -61,13 +79,14 @@ def verify_digests(
 class _DigestWalk:
     """Goes along the digests, by number."""
 
-    def __init__(self, partition: Partition, public_key: bytes, chains: dict[int, ChainReport]) -> None:
+    def __init__(self, partition: Partition, public_key: bytes, chains: dict[int, ChainReport], first: int) -> None:
         self.report = DigestReport()
+        self.all_chains = True
         self._partition = partition
         self._public_key = public_key
         self._chains = chains
         self._last: SignedDigest | None = None
-        self._expected = 0
+        self._expected = first
 
     def step(self, name: str, body: bytes) -> None:
         """Take the next digest by name."""
@@ -81,15 +100,16 @@ class _DigestWalk:
         self.report.count += 1
         if not verifies(self._public_key, message, signed.signature):
             self.report.found(Status.INVALID, name, "its signature is not the key's")
+        where = (digest.topic, digest.cluster_id, digest.topic_id, digest.number)
+        at = self._partition
+        if where != (at.topic, at.cluster_id, at.topic_id, number_of(name)):
+            self.report.found(Status.MOVED, name, f"it is digest {digest.number} of another place")
+            return
         if digest.number > self._expected:
             gap = f"digests {self._expected} to {digest.number - 1} before it are gone"
             self.report.found(Status.MISSING, name, gap)
         elif self._last is not None and digest.previous_sha256 != self._last.sha256:
             self.report.found(Status.INVALID, name, "it follows another digest than the one before it")
-        where = (digest.topic, digest.cluster_id, digest.topic_id, digest.number)
-        at = self._partition
-        if where != (at.topic, at.cluster_id, at.topic_id, number_of(name)):
-            self.report.found(Status.MOVED, name, f"it is digest {digest.number} of another place")
         self._check_heads(name, signed)
         self._last, self._expected = signed, digest.number + 1
 
@@ -109,6 +129,8 @@ class _DigestWalk:
     def _check_heads(self, name: str, signed: SignedDigest) -> None:
         for number, link in signed.digest.heads.items():
             chain = self._chains.get(number)
+            if chain is None and not self.all_chains:
+                continue
             found = chain.hashes.get(link.first) if chain is not None else None
             if found is None:
                 end = chain.head.number if chain is not None and chain.head is not None else -1

@@ -1,80 +1,253 @@
-"""Verifying a whole audit log: its chains, its digests, their anchor, and the ordinals over all of it."""
+"""Verifying an audit log: its chains, its digests, their anchor, and the ordinals over all of it, whole or in a range.
+
+The log has two topics: the changes, and ``<topic>.control`` with what the feed declared about itself (refused changes,
+ends of shards, gaps). Both are chains of the same kind, so a missing ordinal is told to be declared or not without
+Kafka.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from connectors.s3 import ObjectStore
 from consumers.audit.anchors import Anchor
+from consumers.audit.findings import Finding, Status
+from consumers.audit.ranges import Bounds, bounds_of
 from consumers.audit.reader import partitions_in
-from consumers.audit.verify import ChainReport, Finding, verify_chain
+from consumers.audit.segments import first_of, folder_of
+from consumers.audit.verify import ChainReport, Progress, verify_chain
 from consumers.audit.verify_digests import verify_digests
-from consumers.columns.ordinals import OrdinalLedger
+from consumers.audit.versions import names_in, read_first
+from consumers.columns import (
+    SETTLING_MS,
+    Declared,
+    OrdinalLedger,
+    OrdinalReport,
+    declared_in,
+    judge_lineage,
+    judge_ordinals,
+    partition_of_key,
+    read_records,
+)
 from consumers.runtime.contracts import Partition
+from schemas.errors import FatalError
+
+CONTROL: Final = ".control"
+"""``<topic>.control`` is the topic of control events."""
+
+BESIDE_MS: Final = 600_000
+"""How far beyond a range an ordinal is looked for before it counts as missing: partitions do not close their segments
+at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be verified."""
+
+    topic: str
+    now: datetime
+    """Locks that end before are reported."""
+    public_key: bytes | None = None
+    """PEM; None leaves the digests out."""
+    anchor: Anchor | None = None
+    """Where the last digest is noted outside the bucket; None leaves a cut tail of digests unseen."""
+    from_ms: int | None = None
+    """What was stored from this time on (by digests, so a little more); None: from the log's begin."""
+    to_ms: int | None = None
+    """What was stored before this time; None: to the log's end."""
+    key: bytes | None = None
+    """Only the chain that holds this key; it proves the life of one item, and ordinals are not judged."""
+    partitions: int = 0
+    """How many partitions the topic has; needed to know which of them holds ``key``."""
+
+    @property
+    def whole(self) -> bool:
+        """The whole log is to be verified."""
+        return self.from_ms is None and self.to_ms is None
 
 
 @dataclass(slots=True)
 class LogReport:
     """What was found of one topic's log."""
 
+    topic: str
     chains: list[ChainReport] = field(default_factory=list)
     digests: int = 0
     digest_findings: list[Finding] = field(default_factory=list)
-    missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """Ranges of ordinals that no segment holds, by shard: gaps that the feed must have declared, or losses."""
-    repeated: dict[str, list[int]] = field(default_factory=dict)
-    """Ordinals held more than once, by shard."""
+    ordinals: OrdinalReport = field(default_factory=OrdinalReport)
+    ordinal_findings: list[Finding] = field(default_factory=list)
+    control: LogReport | None = None
+    """The same for the control events; None when they are not in the bucket."""
 
     @property
     def findings(self) -> list[Finding]:
-        """All faults of segments and digests."""
-        return [*(finding for chain in self.chains for finding in chain.findings), *self.digest_findings]
+        """All faults: of segments, of digests, of ordinals, and those of the control events' log."""
+        own = [*(finding for chain in self.chains for finding in chain.findings), *self.digest_findings]
+        return [*own, *self.ordinal_findings, *(self.control.findings if self.control is not None else [])]
 
     @property
     def valid(self) -> bool:
         """True when nothing was found at all."""
-        return not (self.findings or self.missing or self.repeated)
+        return not self.findings
 
 
-def verify_log(
-    store: ObjectStore,
-    prefix: str,
-    topic: str,
-    *,
-    now: datetime,
-    public_key: bytes | None = None,
-    anchor: Anchor | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> LogReport:
-    """Verify every chain of a topic, and its digests where the public key is given.
+def verify_log(store: ObjectStore, prefix: str, wanted: Wanted, progress: Progress | None = None) -> LogReport:
+    """Verify the chains of a topic, its digests where the public key is given, and its ordinals.
 
     Args:
         store: the bucket, with read rights.
         prefix: first part of the segments' names.
-        topic: whose log.
-        now: locks that end before are reported.
-        public_key: PEM; None leaves the digests out.
-        anchor: where the last digest is noted outside the bucket; None leaves a cut tail of digests unseen.
-        progress: told after each partition how many of how many are done.
+        wanted: whose log, and which part of it.
+        progress: told how many segments are done of how many known so far.
+
+    Raises:
+        ConfigError: a range is asked for and there are no digests to bound it.
     """
-    report, ledger = LogReport(), OrdinalLedger()
-    partitions = partitions_in(store, prefix, topic=topic)
-    for done, partition in enumerate(partitions, start=1):
-        report.chains.append(verify_chain(store, prefix, partition, ledger=ledger, now=now))
-        if progress is not None:
-            progress(done, len(partitions))
-    if public_key is not None:
-        for identity in sorted({_identity(partition) for partition in partitions}):
-            at = Partition(*identity, topic, 0)
-            chains = [chain for chain in report.chains if _identity(chain.partition) == identity]
-            digests = verify_digests(store, prefix, at, public_key=public_key, anchor=anchor, chains=chains)
-            report.digests += digests.count
-            report.digest_findings += digests.findings
-    report.missing, report.repeated = ledger.missing(), ledger.repeated()
+    work = _Verification(store, prefix, wanted, progress)
+    report = work.topic(wanted.topic)
+    if not report.chains:
+        nothing = Finding(Status.MISSING, f"{prefix}/{wanted.topic}/", "there is no segment at all")
+        report.digest_findings.append(nothing)
+    if partitions_in(store, prefix, topic=wanted.topic + CONTROL):
+        report.control = work.topic(wanted.topic + CONTROL)
+    if wanted.key is None:
+        work.judge(report)
     return report
 
 
-def _identity(partition: Partition) -> tuple[str, str]:
-    return partition.cluster_id, partition.topic_id
+class _Verification:
+    """One run."""
+
+    def __init__(self, store: ObjectStore, prefix: str, wanted: Wanted, progress: Progress | None) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._wanted = wanted
+        self._progress = progress
+        self._done = self._known = 0
+        self._ledger = OrdinalLedger()
+        self._ranges: list[tuple[list[Partition], Bounds]] = []
+        """The range in each of the topic's identities, for a look beside it."""
+
+    def topic(self, topic: str) -> LogReport:
+        """Chains and digests of one topic."""
+        report, wanted = LogReport(topic), self._wanted
+        partitions = partitions_in(self._store, self._prefix, topic=topic)
+        for identity in sorted({(at.cluster_id, at.topic_id) for at in partitions}):
+            of_identity = [at for at in partitions if (at.cluster_id, at.topic_id) == identity]
+            bounds = self._bounds(of_identity[0])
+            chosen = [at for at in of_identity if self._is_wanted(at)]
+            chains = [self._chain(at, bounds) for at in chosen if not bounds.not_yet(at.number)]
+            report.chains += chains
+            if topic == wanted.topic and bounds.bounded:
+                self._ranges.append((chosen, bounds))
+            if wanted.public_key is not None:
+                digests = verify_digests(
+                    self._store,
+                    self._prefix,
+                    of_identity[0],
+                    public_key=wanted.public_key,
+                    anchor=wanted.anchor,
+                    chains=chains,
+                    now=wanted.now,
+                    bounds=bounds,
+                    all_chains=len(chosen) == len(of_identity),
+                )
+                report.digests += digests.count
+                report.digest_findings += digests.findings
+        return report
+
+    def judge(self, report: LogReport) -> None:
+        """The ordinals over all partitions, with what the feed declared."""
+        wanted, declared = self._wanted, self._declared()
+        until_ms = int(wanted.now.timestamp() * 1000) - SETTLING_MS
+        began_ms = max((chain.began_ms for chain in report.chains), default=0)
+        firsts = declared.firsts(began_ms) if wanted.from_ms is None else {}
+        lasts = declared.lasts(until_ms) if wanted.to_ms is None else {}
+        report.ordinals = judge_ordinals(self._ledger, declared, firsts=firsts, lasts=lasts)
+        if report.ordinals.missing and self._ranges:
+            beside = self._look_beside()
+            report.ordinals = judge_ordinals(self._ledger, declared, firsts=firsts, lasts=lasts, beside=beside)
+        if wanted.whole and began_ms == 0:
+            report.ordinals.lineage = judge_lineage(self._ledger.shards(), declared)
+        report.ordinal_findings = _as_findings(report.ordinals)
+
+    def _bounds(self, at: Partition) -> Bounds:
+        wanted = self._wanted
+        return bounds_of(self._store, self._prefix, at, from_ms=wanted.from_ms, to_ms=wanted.to_ms)
+
+    def _is_wanted(self, at: Partition) -> bool:
+        wanted = self._wanted
+        if wanted.key is None or at.topic != wanted.topic:
+            return True
+        return at.number == partition_of_key(wanted.key, wanted.partitions)
+
+    def _chain(self, at: Partition, bounds: Bounds) -> ChainReport:
+        """One chain in the range; of the few segments of control events always all."""
+        changes = at.topic == self._wanted.topic
+        span = bounds.span_of(at.number) if changes else Bounds().span_of(at.number)
+        before, known = self._done, self._known
+
+        def tell(done: int, of: int) -> None:
+            self._done, self._known = before + done, known + of
+            if self._progress is not None:
+                self._progress(self._done, self._known)
+
+        return verify_chain(
+            self._store,
+            self._prefix,
+            at,
+            ledger=self._ledger,
+            now=self._wanted.now,
+            span=span,
+            key=self._wanted.key if changes else None,
+            progress=tell,
+        )
+
+    def _look_beside(self) -> OrdinalLedger:
+        """The ordinals just outside the range; faults there are not this range's."""
+        beside, now = OrdinalLedger(), self._wanted.now
+        for partitions, bounds in self._ranges:
+            around: list[Bounds] = []
+            if bounds.after is not None:
+                end_ms = bounds.after.digest.to_ms
+                around.append(self._between(partitions[0], end_ms - BESIDE_MS, end_ms))
+            if bounds.through is not None:
+                begin_ms = bounds.through.digest.to_ms
+                around.append(self._between(partitions[0], begin_ms, begin_ms + BESIDE_MS))
+            for part in around:
+                for at in partitions:
+                    verify_chain(self._store, self._prefix, at, ledger=beside, now=now, span=part.span_of(at.number))
+        return beside
+
+    def _between(self, at: Partition, from_ms: int, to_ms: int) -> Bounds:
+        return bounds_of(self._store, self._prefix, at, from_ms=from_ms, to_ms=to_ms)
+
+    def _declared(self) -> Declared:
+        """What all control events of the log say; what cannot be read was found by the verification."""
+        declared = Declared()
+        for at in partitions_in(self._store, self._prefix, topic=self._wanted.topic + CONTROL):
+            for named in names_in(self._store, folder_of(self._prefix, at)):
+                stored = read_first(self._store, named)
+                if stored is None or first_of(named.name) is None:
+                    continue
+                try:
+                    declared_in(read_records(stored.body, name=named.name), declared)
+                except FatalError:
+                    continue
+        return declared
+
+
+def _as_findings(ordinals: OrdinalReport) -> list[Finding]:
+    found = [
+        Finding(Status.GAP, shard, f"ordinals {first} to {last} are neither held nor declared")
+        for shard, holes in ordinals.missing.items()
+        for first, last in holes
+    ]
+    found += [
+        Finding(Status.INVALID, shard, f"ordinal {ordinal} is held more than once")
+        for shard, repeated in ordinals.repeated.items()
+        for ordinal in repeated[:100]  # one fault in the writer would repeat all of them
+    ]
+    return found + [Finding(Status.GAP, "lineage", sentence) for sentence in ordinals.lineage]

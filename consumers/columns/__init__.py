@@ -5,18 +5,36 @@ shard, ordinal, op) stands in columns of its own, so that DuckDB, Athena and a v
 """
 
 from consumers.columns.builder import RecordColumns, rows_after
+from consumers.columns.declared import (
+    SETTLING_MS,
+    Declared,
+    OrdinalReport,
+    Refused,
+    declared_in,
+    judge_lineage,
+    judge_ordinals,
+)
 from consumers.columns.files import FORMAT, FileFacts, agree, read_facts, read_records, read_table, write_file
 from consumers.columns.ordinals import OrdinalLedger
+from consumers.columns.partitioner import partition_of_key
 from consumers.columns.stored import SCHEMA, StoredRecord, records_of
 
 __all__ = [
     "FORMAT",
     "SCHEMA",
+    "SETTLING_MS",
+    "Declared",
     "FileFacts",
     "OrdinalLedger",
+    "OrdinalReport",
     "RecordColumns",
+    "Refused",
     "StoredRecord",
     "agree",
+    "declared_in",
+    "judge_lineage",
+    "judge_ordinals",
+    "partition_of_key",
     "read_facts",
     "read_records",
     "read_table",

@@ -37,17 +37,38 @@ class OrdinalLedger:
             if page[within] < 255:
                 page[within] += 1
 
-    def missing(self, first: Mapping[str, int] | None = None) -> dict[str, list[tuple[int, int]]]:
-        """Ranges of ordinals (both ends included) not seen below the highest seen, by shard.
+    def missing(
+        self, first: Mapping[str, int] | None = None, last: Mapping[str, int] | None = None
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Ranges of ordinals (both ends included) not seen, by shard.
 
         Args:
             first: the first ordinal to expect, by shard; 0 where it is not given.
+            last: the last ordinal to expect, by shard, seen or not; the highest seen where it is not given.
         """
-        found = {
-            shard: _holes(pages, (first or {}).get(shard, 0), self._highest(pages))
-            for shard, pages in self._shards.items()
-        }
-        return {shard: holes for shard, holes in found.items() if holes}
+        found: dict[str, list[tuple[int, int]]] = {}
+        for shard in self._shards.keys() | (last or {}).keys():
+            pages = self._shards.get(shard, {})
+            begin, highest = (first or {}).get(shard, 0), self._highest(pages)
+            holes = _holes(pages, begin, highest)
+            end = (last or {}).get(shard, highest)
+            if end > highest:
+                holes.append((max(highest + 1, begin), end))
+            if holes:
+                found[shard] = holes
+        return dict(sorted(found.items()))
+
+    def holes_within(self, shard: str, span: tuple[int, int]) -> list[tuple[int, int]]:
+        """The parts of ``span`` (both ends included) that were not seen."""
+        pages = self._shards.get(shard, {})
+        first, last = span
+        highest = min(self._highest(pages), last)
+        holes = [(begin, min(end, last)) for begin, end in _holes(pages, first, highest)]
+        return holes + ([(max(first, highest + 1), last)] if highest < last else [])
+
+    def shards(self) -> set[str]:
+        """Every shard of which something was seen."""
+        return set(self._shards)
 
     def repeated(self) -> dict[str, list[int]]:
         """Ordinals seen more than once, by shard."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from feed.cli.options import ConfigOption, load
+from feed.cli.audit_report import as_json, print_report
+from feed.cli.options import ConfigOption, load, milliseconds
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from connectors.aws import AwsClients
-    from consumers.audit import AuditSettings, LogReport
+    from consumers.audit import AuditSettings
 
 app = typer.Typer(no_args_is_help=True, help="Verify the audit log, and show the life of one order in it.")
 
@@ -28,32 +28,51 @@ PublicKey = Annotated[
 ]
 
 
-@app.command(epilog="Example: feed audit verify -c feed.yaml --json audit.json")
+From = Annotated[
+    datetime | None, typer.Option("--from", help="What was stored from this time on, UTC, such as 2026-11-24T10:00:00.")
+]
+To = Annotated[datetime | None, typer.Option("--to", help="What was stored before this time, UTC.")]
+Order = Annotated[
+    str | None, typer.Option("--order", help="Only the chain that holds this order (the text of its key), to its ends.")
+]
+
+
+@app.command(epilog="Example: feed audit verify --from 2026-11-24T10:00:00 --to 2026-11-24T11:00:00 --json audit.json")
 def verify(
     *,
     config: ConfigOption = None,
+    begin: From = None,
+    end: To = None,
+    order: Order = None,
     public_key: PublicKey = None,
     json_report: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:
-    """Verify every chain, lock, digest and ordinal of the log; exit code 1 on any fault."""
+    """Verify chains, locks, digests, anchor and ordinals of the log, whole or in a range; exit code 1 on any fault."""
     from connectors.s3 import ObjectStore  # noqa: PLC0415 - loads boto3 and pyarrow: not for `feed --help`
-    from consumers.audit import anchor_of, verify_log  # noqa: PLC0415
+    from consumers.audit import Wanted, anchor_of, verify_log  # noqa: PLC0415
 
-    topic, settings, aws = _audit_of(config)
+    topic, partitions, settings, aws = _audit_of(config)
+    wanted = Wanted(
+        topic,
+        now=datetime.now(UTC),
+        public_key=public_key.read_bytes() if public_key else _own_public_key(settings, aws),
+        anchor=anchor_of(settings, aws),
+        from_ms=milliseconds(begin),
+        to_ms=milliseconds(end),
+        key=order.encode() if order is not None else None,
+        partitions=partitions,
+    )
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("partitions", total=None)
+        task = progress.add_task("segments", total=None)
         report = verify_log(
             ObjectStore(aws.client("s3"), settings.bucket),
             settings.prefix,
-            topic,
-            now=datetime.now(UTC),
-            public_key=public_key.read_bytes() if public_key else _own_public_key(settings, aws),
-            anchor=anchor_of(settings, aws),
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            wanted,
+            progress=lambda done, known: progress.update(task, completed=done, total=known),
         )
     if json_report is not None:
-        json_report.write_text(json.dumps(_as_json(report), indent=2) + "\n", encoding="utf-8")
-    _print(report, Console())
+        json_report.write_text(json.dumps(as_json(report), indent=2) + "\n", encoding="utf-8")
+    print_report(report, Console(), order)
     raise typer.Exit(0 if report.valid else 1)
 
 
@@ -68,7 +87,7 @@ def show(
     from schemas.codec import Depth  # noqa: PLC0415
     from schemas.headers import facts_of  # noqa: PLC0415
 
-    topic, settings, aws = _audit_of(config)
+    topic, _, settings, aws = _audit_of(config)
     codec = codec_of(load(config))
     table = Table("happened (UTC)", "op", "image after", "event id", "offset", "segment", "sha256")
     for proven in history_of(ObjectStore(aws.client("s3"), settings.bucket), settings.prefix, topic, key.encode()):
@@ -83,15 +102,16 @@ def show(
     raise typer.Exit(0 if table.row_count else 1)
 
 
-def _audit_of(config: str | None) -> tuple[str, AuditSettings, AwsClients]:
-    """The feed's topic, its audit consumer's settings, and the AWS services of its region."""
+def _audit_of(config: str | None) -> tuple[str, int, AuditSettings, AwsClients]:
+    """The feed's topic and its partitions, its audit consumer's settings, and the AWS services of its region."""
     from connectors.aws import AwsClients  # noqa: PLC0415 - loads boto3: not for `feed --help`
     from feed.config.consumers import AuditConsumer  # noqa: PLC0415
 
     loaded = load(config)
     for section in loaded.consumers.values():
         if isinstance(section, AuditConsumer):
-            return loaded.feed, section.sink, AwsClients(loaded.regions[section.region].aws)
+            aws = AwsClients(loaded.regions[section.region].aws)
+            return loaded.feed, loaded.topic.partitions, section.sink, aws
     raise ConfigError("feed.yaml has no consumer of kind audit", hint="add one under consumers; docs/configuration.md")
 
 
@@ -102,49 +122,3 @@ def _own_public_key(settings: AuditSettings, aws: AwsClients) -> bytes | None:
         return None  # a verification makes no key
     signer = signer_of(settings, aws)
     return signer.public_key() if signer is not None else None
-
-
-def _print(report: LogReport, console: Console) -> None:
-    table = Table("partition", "segments", "records", "MB", "head", "sha256 of the head", "found")
-    for chain in report.chains:
-        head = chain.head
-        table.add_row(
-            str(chain.partition.number),
-            str(chain.segments),
-            str(chain.records),
-            f"{chain.size / 1e6:.1f}",
-            str(head.number) if head else "-",
-            head.sha256[:16] if head else "-",
-            "valid" if chain.valid else ", ".join(sorted({str(finding.status) for finding in chain.findings})),
-        )
-    console.print(table)
-    for finding in report.findings:
-        console.print(f"[red]{finding.status}[/] {finding.name}: {finding.detail}", highlight=False, soft_wrap=True)
-    for shard, holes in report.missing.items():
-        spans = ", ".join(f"{first}-{last}" for first, last in holes[:10])
-        console.print(f"[red]missing[/] ordinals of {shard}: {spans}", highlight=False, soft_wrap=True)
-    for shard, ordinals in report.repeated.items():
-        console.print(f"[red]repeated[/] ordinals of {shard}: {ordinals[:10]}", highlight=False, soft_wrap=True)
-    records = sum(chain.records for chain in report.chains)
-    verdict = "[green]valid[/]" if report.valid else "[red]NOT valid[/]"
-    console.print(f"{verdict}: {records} records, {report.digests} digests", highlight=False)
-
-
-def _as_json(report: LogReport) -> dict[str, object]:
-    return {
-        "valid": report.valid,
-        "digests": report.digests,
-        "findings": [asdict(finding) for finding in report.findings],
-        "missing_ordinals": report.missing,
-        "repeated_ordinals": report.repeated,
-        "chains": [
-            {
-                "partition": chain.partition.number,
-                "topic_id": chain.partition.topic_id,
-                "segments": chain.segments,
-                "records": chain.records,
-                "head": asdict(chain.head) if chain.head else None,
-            }
-            for chain in report.chains
-        ],
-    }

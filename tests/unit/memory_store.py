@@ -96,9 +96,14 @@ class MemoryStore(ObjectStore):
         rests = {key[len(prefix) :] for key in self.objects if key.startswith(prefix)}
         yield from {f"{prefix}{rest.partition('/')[0]}/" for rest in rests if "/" in rest}
 
-    def versions(self, prefix: str) -> Iterator[Version]:
+    def version_folders(self, prefix: str) -> Iterator[str]:
+        self.calls.append(("version folders", prefix))
+        yield from self.folders(prefix)
+
+    def versions(self, prefix: str, *, start_after: str = "") -> Iterator[Version]:
+        self.calls.append(("versions", prefix))
         for key, versions in self.objects.items():
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > start_after:
                 for stored in versions:
                     head = stored.head
                     yield Version(key, head.version_id, stored is versions[-1], False, head.size, head.modified_at)

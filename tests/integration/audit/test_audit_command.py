@@ -71,7 +71,7 @@ def test_the_command_tells_valid_from_tampered(
         writer.tick(time.time_ns() // 1_000_000)
     sink.executor.shutdown()
 
-    monkeypatch.setattr(command, "_audit_of", lambda config: ("orders", settings, aws))
+    monkeypatch.setattr(command, "_audit_of", lambda config: ("orders", 1, settings, aws))
     report = tmp_path / "report.json"
     ended = CliRunner().invoke(app, ["audit", "verify", "--json", str(report)])
     assert ended.exit_code == 0, ended.output

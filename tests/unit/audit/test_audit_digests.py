@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.signing import FileSigner, create_key_file
-from consumers.audit import Anchored, AuditSettings, AuditSink, LogReport, verify_log
+from consumers.audit import Anchored, AuditSettings, AuditSink, LogReport, Wanted, verify_log
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError, RetryableError
 from tests.unit.feed_records import record
@@ -86,7 +86,7 @@ class Log:
     def verify(self, key: bytes | None = None) -> LogReport:
         """A verification with the public key."""
         public_key = key or self.signer.public_key()
-        return verify_log(self.store, "audit", "orders", now=NOW, public_key=public_key, anchor=self.anchor)
+        return verify_log(self.store, "audit", Wanted("orders", NOW, public_key, self.anchor))
 
     def faults(self) -> list[str]:
         """The statuses found in the digests."""
@@ -139,8 +139,9 @@ def test_a_cut_chain_is_found(log: Log) -> None:
 def test_an_altered_digest_is_found(log: Log) -> None:
     """A digest with one character changed is not the key's, and not the one its follower names."""
     name = log.digests()[1]
-    body = log.store.objects.pop(name)[0].body
-    log.store.plant(name, body.replace(str(START_MS + 600_000).encode(), str(START_MS + 600_001).encode()))
+    stored = log.store.objects.pop(name)[0]
+    body = stored.body.replace(str(START_MS + 600_000).encode(), str(START_MS + 600_001).encode())
+    log.store.plant(name, body, retain_until=stored.head.retain_until)
     assert set(log.faults()) == {"invalid"}
 
 
