@@ -30,3 +30,15 @@ class Version(NamedTuple):
         """The inverse of :meth:`to_text`."""
         epoch, _, sequence = text.partition(".")
         return cls(int(epoch), int(sequence))
+
+
+LAST_SEQUENCE = 10**SEQUENCE_DIGITS - 1
+
+
+def end_of_epoch_before(epoch: int) -> Version:
+    """The last version below ``epoch``: what a sink writes for an item that the snapshot of ``epoch`` did not see.
+
+    It is above all that is known of the item, and below every row of that epoch: a row that comes late (out of the dead
+    letters) still counts.
+    """
+    return Version(epoch - 1, LAST_SEQUENCE)

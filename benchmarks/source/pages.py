@@ -173,7 +173,10 @@ def main() -> None:
     with Stack(plan) as stack:
         stack.start()
         kafka = KafkaClients(KafkaSettings(bootstrap_servers=stack.bootstrap("eu")), client_id="benchmark")
-        create_topics(stack.bootstrap("eu"), {"orders": 4, "orders.control": 1, "orders.dead-letter": 1, "day-one": 4})
+        create_topics(
+            stack.bootstrap("eu"),
+            {"orders": 4, "orders.control": 1, "orders.dead-letter": 1, "orders.snapshot": 1, "day-one": 4},
+        )
         create_topics(stack.bootstrap("eu"), {"orders.positions": 8}, settings={"cleanup.policy": "compact"})
         run_day_one(kafka, stream, stack.site.state_of("checkpoint") / "checkpoint.json")
         run_producer(kafka, stream, given.records)

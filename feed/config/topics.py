@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connectors.kafka import TopicSpec
 from feed.config.root import FeedConfig
+from schemas.snapshot import snapshot_topic
 
 HOUR_MS = 3_600_000
 SOURCE_RETENTION_HOURS = 168
@@ -46,6 +47,8 @@ def topic_specs(config: FeedConfig, region: str) -> tuple[TopicSpec, ...]:
                 segment_ms=str(10 * 60 * 1000),
                 min_cleanable_dirty_ratio="0.1",
             ),
+            # how far a first load is, and whether one is due: a few hundred bytes, compacted
+            spec(snapshot_topic(config.feed), 1, cleanup_policy="compact", segment_bytes=str(16 * 1024 * 1024)),
             spec(f"{config.feed}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS)),
         ]
     specs += [

@@ -12,6 +12,8 @@ from connectors.kafka import KafkaClients, error_of
 from producers.stream.ports import Assignment
 from producers.stream.positions_topic import COMPLETE_KEY, MOVED_KEY, moved_error, positions_name
 from producers.stream.settings import ProducerSettings
+from producers.stream.view import SNAPSHOT
+from schemas.snapshot import snapshot_topic
 
 _NEVER_MENDED = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
 """What was not read yet is gone from a compacted topic: somebody deleted records of it."""
@@ -36,13 +38,15 @@ class _Trouble:
 
 
 class KafkaFollower:
-    """Reads all partitions of the positions topic from their beginning on."""
+    """Reads all partitions of the positions topic, and the snapshot topic, from their beginning on."""
 
     def __init__(self, clients: KafkaClients, feed: str, slots: int, *, version: int = 1) -> None:
         self._reader = clients.reader()
         self._trouble = _Trouble()
         self._topic = positions_name(feed, version)
-        self._reader.assign([TopicPartition(self._topic, slot, OFFSET_BEGINNING) for slot in range(slots)])
+        self._snapshot = snapshot_topic(feed)
+        followed = [(self._topic, slot) for slot in range(slots)] + [(self._snapshot, 0)]
+        self._reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in followed])
 
     def poll(self, timeout_ms: int) -> Sequence[tuple[int, bytes, bytes | None]]:
         """See :class:`producers.stream.ports.Follower`. Raises FatalError when the positions have moved."""
@@ -53,6 +57,9 @@ class KafkaFollower:
             fault = message.error()
             if fault is None:
                 key, value = message.key() or b"", message.value()
+                if message.topic() == self._snapshot:
+                    entries.append((SNAPSHOT, key, value))
+                    continue
                 if key == MOVED_KEY and value is not None:
                     raise moved_error(self._topic, value)
                 if key != COMPLETE_KEY:

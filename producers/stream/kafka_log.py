@@ -23,6 +23,7 @@ from producers.stream.ports import BatchAbortedError, Headers, SlotLostError
 from producers.stream.positions_topic import COMPLETE_KEY, MOVED_KEY, moved_error, positions_name, slot_id
 from producers.stream.settings import ProducerSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
+from schemas.snapshot import snapshot_topic
 
 METADATA_BOUND_S = 20.0
 OFFSETS_BOUND_S = 5.0
@@ -180,7 +181,8 @@ class KafkaLog:
             topics = self._admin.list_topics(timeout=METADATA_BOUND_S).topics
         except KafkaException as error:
             raise error_of(error.args[0], "listing topics") from error
-        for name in (self._feed, f"{self._feed}.control", f"{self._feed}.dead-letter", self._topic):
+        feed = self._feed
+        for name in (feed, f"{feed}.control", f"{feed}.dead-letter", snapshot_topic(feed), self._topic):
             if name not in topics or topics[name].error is not None:
                 raise ConfigError(f"there is no topic {name}", hint="create the feed's topics: feed topics apply")
         return len(topics[self._topic].partitions)

@@ -15,7 +15,17 @@ from connectors.dynamodb_streams import Page
 from producers.stream.environment import Environment
 from producers.stream.ports import BatchAbortedError, SlotLog
 from producers.stream.reader import Answer, ShardReader
-from producers.stream.survey import READ_LATE, TRIMMED_AFTER, Scene, Statement, gap, may_read, named_parents, survey
+from producers.stream.survey import (
+    READ_LATE,
+    TRIMMED_AFTER,
+    Scene,
+    Statement,
+    gap,
+    lineage_epoch,
+    may_read,
+    named_parents,
+    survey,
+)
 from producers.stream.transaction import Transaction
 from producers.stream.translate import Translate, translator
 from schemas.errors import FatalError
@@ -68,6 +78,13 @@ class Slot:
     def baseline(self) -> Baseline | None:
         """The feed's baseline: slot 0 knows it first."""
         return self._baseline if self.number == 0 else self._env.view.baseline
+
+    @property
+    def epoch(self) -> int:
+        """What the slot publishes under: what its own record says, however much later or earlier others are."""
+        if self._record is not None:
+            return self._record.epoch
+        return self.baseline.epoch if self.baseline else 1
 
     @property
     def has_committed(self) -> bool:
@@ -133,7 +150,7 @@ class Slot:
             if reader is None:
                 continue
             page = reader.take(answer)
-            metrics.read(answer)
+            metrics.read(self.number, answer)
             if page is not None:
                 self._first_look(reader, answer)
                 if page.records or reader.ended:
@@ -175,6 +192,7 @@ class Slot:
             fail_on_gap=env.settings.gap_policy == "fail",
             absence_min_ms=env.settings.absence_min_ms,
             refused_max_ms=env.settings.refused_max_ms,
+            requested_epoch=view.snapshot.request.epoch if view.snapshot.request else 0,
         )
 
     def _look(self, now: int) -> None:
@@ -235,6 +253,7 @@ class Slot:
                 _log.info("shard opened slot=%d shard=%s after=%s", self.number, shard, position.sequence)
                 reader = ShardReader(position, env.stream, env.settings.poll_policy(), env.clock)
                 reader.closed = listed is not None and listed.closed
+                reader.epoch = lineage_epoch(position, self._lookup)
                 self.readers[shard] = reader
         view.idle_shards[self.number] = len(self.readers)
 
@@ -244,7 +263,7 @@ class Slot:
     # --- one transaction
 
     def _publish(self) -> None:
-        told = Transaction(self.number, self._env, self._log, self.baseline.epoch if self.baseline else 1)
+        told = Transaction(self.number, self._env, self._log, self.epoch)
         try:
             self._log.begin()
             # what is said about a shard comes before its pages
@@ -264,10 +283,10 @@ class Slot:
         reader, page, at_ms = self._pages.popleft()
         self._pages_bytes -= page.bytes
         position = told.positions.get(reader.shard) or self.positions[reader.shard]
-        told.add(page, at_ms, position, self._translate(position))
+        epoch = max(told.epoch, reader.epoch)
+        told.add(page, at_ms, position, self._translate(position, epoch), epoch)
 
-    def _translate(self, position: Position) -> Translate:
-        epoch = self.baseline.epoch if self.baseline else position.epoch
+    def _translate(self, position: Position, epoch: int) -> Translate:
         known = self._translators.get(position.shard)
         if known is None or known[0] != epoch:
             env = self._env
@@ -289,10 +308,7 @@ class Slot:
             self._reached(position)
         self._env.metrics.committed(
             self.number,
-            records=told.records,
-            size=told.bytes,
-            dead=told.dead,
-            gaps=told.gaps,
+            told.batch,
             commit_ms=now - begun,
             delays_ms=[clock.now_ms() - at_ms for at_ms in told.written_at_ms],
         )

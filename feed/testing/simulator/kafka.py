@@ -57,7 +57,8 @@ class SimulatedKafka:
         self.down = False
         self.transaction_timeout_ms = 10_000
         self.logs: dict[tuple[str, int], list[Entry]] = {}
-        self.partitions = {feed: partitions, f"{feed}.positions": slots, f"{feed}.control": 1, f"{feed}.dead-letter": 1}
+        self.partitions = {feed: partitions, f"{feed}.positions": slots}
+        self.partitions |= dict.fromkeys((f"{feed}.control", f"{feed}.dead-letter", f"{feed}.snapshot"), 1)
         for topic, count in self.partitions.items():
             for partition in range(count):
                 self.logs[topic, partition] = []
@@ -124,7 +125,7 @@ class SimulatedLog:
         transaction = kafka.ids.setdefault(f"{kafka.feed}.slot-{slot}", _Id())
         kafka.end(transaction, "aborted")
         transaction.epoch += 1
-        log = SimulatedSlotLog(kafka, self.faults, transaction, transaction.epoch)
+        log = SimulatedSlotLog(kafka, self.faults, slot, transaction, transaction.epoch)
         self.faults.at("after init")
         return log
 
@@ -144,8 +145,8 @@ class SimulatedLog:
 class SimulatedSlotLog:
     """The port ``SlotLog``."""
 
-    def __init__(self, kafka: SimulatedKafka, faults: Faults, transaction: _Id, epoch: int) -> None:
-        self._kafka, self._faults, self._id, self._epoch = kafka, faults, transaction, epoch
+    def __init__(self, kafka: SimulatedKafka, faults: Faults, slot: int, transaction: _Id, epoch: int) -> None:
+        self._kafka, self._faults, self._slot, self._id, self._epoch = kafka, faults, slot, transaction, epoch
 
     def _check(self) -> None:
         if self._id.epoch != self._epoch:
@@ -170,6 +171,10 @@ class SimulatedSlotLog:
         log = kafka.logs[topic, partition]
         log.append(entry)
         self._id.open.append((log, entry))
+
+    def save(self, key: bytes, value: bytes | None, timestamp_ms: int) -> None:
+        """Append to the slot's own partition."""
+        self.publish(f"{self._kafka.feed}.positions", key, value, (), timestamp_ms, partition=self._slot)
 
     def commit(self) -> None:
         """Commit, or fail in one of the ways that Kafka knows."""

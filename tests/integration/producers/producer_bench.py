@@ -101,12 +101,16 @@ class Writer:
 class Bench:
     """One feed."""
 
-    def __init__(self, feed: str, bootstrap: str, table: RollingTable, endpoint: str, site: Site, tmp: Path) -> None:
+    def __init__(
+        self, feed: str, bootstrap: str, table: RollingTable, endpoint: str, site: Site, tmp: Path, *, copies: int = 1
+    ) -> None:
         self.feed, self.table, self.site, self.tmp = feed, table, site, tmp
         self.endpoint, self.bootstrap = endpoint, bootstrap
         self.kafka = KafkaClients(KafkaSettings(bootstrap_servers=bootstrap), client_id="bench")
-        create_topics(bootstrap, {feed: PARTITIONS, f"{feed}.control": 1, f"{feed}.dead-letter": 1})
-        create_topics(bootstrap, {f"{feed}.positions": SLOTS}, settings={"cleanup.policy": "compact"})
+        topics = {feed: PARTITIONS, f"{feed}.control": 1, f"{feed}.dead-letter": 1, f"{feed}.snapshot": 1}
+        create_topics(bootstrap, topics, replication_factor=copies)
+        compact = {"cleanup.policy": "compact"}
+        create_topics(bootstrap, {f"{feed}.positions": SLOTS}, settings=compact, replication_factor=copies)
         self._workers: list[Program] = []
 
     def worker(self, name: str, *, hit: dict[str, Any] | None = None, **settings: Any) -> Program:

@@ -30,7 +30,10 @@ class Real:
     def __init__(self, broker: Any, feed: str) -> None:
         self.feed = feed
         self.clients = KafkaClients(KafkaSettings(bootstrap_servers=broker.bootstrap), client_id="contract")
-        create_topics(broker.bootstrap, {feed: 1, f"{feed}.control": 1, f"{feed}.dead-letter": 1})
+        create_topics(
+            broker.bootstrap,
+            dict.fromkeys((feed, *(f"{feed}.{name}" for name in ("control", "dead-letter", "snapshot"))), 1),
+        )
         create_topics(broker.bootstrap, {f"{feed}.positions": 4}, settings={"cleanup.policy": "compact"})
         self.settings = ProducerSettings(session_timeout_ms=2_000)
         self._closing: list[Any] = []

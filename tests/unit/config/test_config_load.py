@@ -137,7 +137,7 @@ def test_topics_keep_their_promises() -> None:
     config = parse_config(yaml.safe_dump(GOOD), variables=VARIABLES)
     eu = {spec.name: spec for spec in topic_specs(config, "eu")}
     us = {spec.name: spec for spec in topic_specs(config, "us")}
-    assert set(eu) == {"orders", "orders.control", "orders.positions", "orders.dead-letter"}
+    assert set(eu) == {"orders", "orders.control", "orders.positions", "orders.snapshot", "orders.dead-letter"}
     assert set(us) == {"orders", "orders.control"}
     assert eu["orders"].partitions == us["orders"].partitions
     assert eu["orders"].config["message.timestamp.type"] == "CreateTime"

@@ -183,7 +183,7 @@ def error_ends_the_reader(patch: Patch) -> None:
 
 def ttl_not_told(patch: Patch) -> None:
     """19: deletes by time-to-live look like any other."""
-    patch.setattr(translate, "_is_ttl", lambda _: False)
+    patch.setattr(translate, "is_ttl", lambda _: False)
 
 
 def finished_shard_read_again(patch: Patch) -> None:
