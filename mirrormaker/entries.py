@@ -37,11 +37,12 @@ def as_mapping(sections: Iterable[Section]) -> dict[str, str]:
 
 def properties_text(header: str, sections: Iterable[Section]) -> str:
     """The text of a ``.properties`` file; the same sections give the same bytes."""
-    parts = [_comment(header)]
+    parts = [comment_text(header)]
     for section in sections:
         parts.append(f"\n# ---- {section.title} ----\n")
         parts.extend(
-            f"{_comment(entry.why)}{escape_key(entry.key)} = {escape_value(entry.value)}\n" for entry in section.entries
+            f"{comment_text(entry.why)}{escape_key(entry.key)} = {escape_value(entry.value)}\n"
+            for entry in section.entries
         )
     return "".join(parts)
 
@@ -73,6 +74,7 @@ def _unicode(char: str) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def _comment(text: str) -> str:
+def comment_text(text: str) -> str:
+    """Lines of comment, as properties, YAML and shell have them."""
     lines = [line for paragraph in text.splitlines() for line in (textwrap.wrap(paragraph, _WIDTH) or [""])]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)

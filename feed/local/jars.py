@@ -14,6 +14,7 @@ from pathlib import Path
 
 from feed.local.settings import LocalSettings
 from feed.local.tools import require_maven
+from mirrormaker.render import AGENT_VERSION
 from schemas.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -88,6 +89,11 @@ def _copy(pom: Path, properties: Mapping[str, str], target: Path, settings: Loca
 def kafka_jars(settings: LocalSettings) -> Jars:
     """Broker, MirrorMaker, command-line tools and a log binding of ``settings.kafka_version``."""
     return resolve("kafka", {"kafka.version": settings.kafka_version}, settings)
+
+
+def metrics_agent(settings: LocalSettings) -> Jars:
+    """The one jar of the Prometheus agent for JMX, in the version that ``mirrormaker.render`` names."""
+    return resolve("jmx", {"jmx.version": AGENT_VERSION}, settings)
 
 
 def dynamodb_jars(settings: LocalSettings) -> Jars:

@@ -18,12 +18,14 @@ _PROGRAM = Path(__file__).with_name("proxy.py")
 
 @dataclass(frozen=True, slots=True)
 class LineState:
-    """What a link is like now."""
+    """What a link is like now, and how many bytes it carried each way since it was started."""
 
     round_trip_ms: float
     bytes_per_s: int
     cut: bool
     connections: int
+    bytes_there: int
+    bytes_back: int
 
 
 class Link(ProcessPart):

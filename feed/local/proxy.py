@@ -3,7 +3,7 @@
 Run as a process of its own (``python -I proxy.py --listen …``), with the standard library alone, since it stands in the
 way of thousands of records a second and must not share an interpreter with anything. It takes one order per line of
 JSON on its control port and answers with its state: ``{"round_trip_ms": 75}``, ``{"cut": true}``, ``{"reset": true}``,
-``{"bytes_per_s": 100000}``.
+``{"bytes_per_s": 100000}``. It counts what passed: ``bytes_there`` to the target, ``bytes_back`` from it.
 
 What each means: the *round trip* delays every byte by half of it, each way. *Cut* is what a broken cable does: nothing
 passes, nothing is refused; when it is mended, what was under way arrives. *Reset* closes all connections at once.
@@ -45,6 +45,7 @@ class Way:
     """One direction of one connection: what came in and is not due yet."""
 
     def __init__(self, proxy: Proxy) -> None:
+        self.passed = 0
         self._proxy = proxy
         self._held: deque[tuple[float, bytes]] = deque()
         self._size = 0
@@ -109,6 +110,7 @@ class Way:
         self._size -= len(data)
         if was_full and self._size <= HOLD_BYTES and self._source is not None and not self._source.is_closing():
             self._source.resume_reading()
+        self.passed += len(data)
         self._sink.write(data)  # may call block()
         self.wake()
 
@@ -154,7 +156,8 @@ class Proxy:
         self.line = line
         self.open: set[End] = set()
         self._target = target
-        self._ways: set[Way] = set()
+        self._ways: dict[Way, bool] = {}
+        self._passed = {True: 0, False: 0}
         self._dialling: set[asyncio.Task[None]] = set()
 
     def accept(self) -> End:
@@ -185,7 +188,13 @@ class Proxy:
             return
         there.begin(near, far)
         back.begin(far, near)
-        self._ways = {way for way in self._ways if not way.is_done} | {there, back}
+        for way in [way for way in self._ways if way.is_done]:
+            self._passed[self._ways.pop(way)] += way.passed
+        self._ways |= {there: True, back: False}
+
+    def passed(self, *, there: bool) -> int:
+        """Bytes that left the proxy so far in one direction, over all connections."""
+        return self._passed[there] + sum(way.passed for way, goes_there in self._ways.items() if goes_there == there)
 
     def change(self, order: dict[str, object]) -> None:
         """Carry out one order from the control port."""
@@ -203,7 +212,13 @@ async def _control(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.S
     with contextlib.suppress(ConnectionError):
         while order := await reader.readline():
             proxy.change(json.loads(order))
-            writer.write(json.dumps({**asdict(proxy.line), "connections": len(proxy.open) // 2}).encode() + b"\n")
+            state = {
+                **asdict(proxy.line),
+                "connections": len(proxy.open) // 2,
+                "bytes_there": proxy.passed(there=True),
+                "bytes_back": proxy.passed(there=False),
+            }
+            writer.write(json.dumps(state).encode() + b"\n")
             await writer.drain()
     writer.close()
 

@@ -18,7 +18,7 @@ from feed.local import ministack as mail
 from feed.local.broker import Broker
 from feed.local.dynamodb import DynamoDbLocal
 from feed.local.guardian import Guardian
-from feed.local.jars import dynamodb_jars, kafka_jars
+from feed.local.jars import dynamodb_jars, kafka_jars, metrics_agent
 from feed.local.link import Link
 from feed.local.mirror import Mirror
 from feed.local.object_store import ObjectStore
@@ -29,7 +29,7 @@ from feed.local.settings import LocalSettings
 from feed.local.stack_plan import StackPlan
 from feed.local.state_lock import lock_folder
 from feed.local.tools import require_java
-from mirrormaker import LOCAL_PACE, Cluster, Flow, render_dedicated
+from mirrormaker import LOCAL_PACE, Cluster, Flow, Form, render
 from schemas.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -84,8 +84,9 @@ class Stack:
         java = require_java(install=self.settings.install_missing)
         plan, site = self.plan, self.site
         home, *others = plan.regions
-        with ThreadPoolExecutor(3) as pool:  # three package managers that do not know of each other
+        with ThreadPoolExecutor(4) as pool:  # package managers that do not know of each other
             kafka = pool.submit(kafka_jars, self.settings)
+            agent = pool.submit(metrics_agent, self.settings)
             dynamodb = pool.submit(dynamodb_jars, self.settings) if plan.dynamodb else None
             environment = pool.submit(mail.install, self.settings) if plan.ministack else None
         for region in plan.regions:
@@ -103,8 +104,8 @@ class Stack:
         for region in others:
             self._add_way(region, kafka_of_home=self.broker(home))
             if plan.mirrors:
-                properties = self._mirror_properties(region)
-                self.add(Mirror(region, site, java=java, jars=kafka.result(), properties=properties))
+                files = self._mirror_files(region)
+                self.add(Mirror(region, site, java=java, jars=kafka.result(), agent=agent.result(), files=files))
         if dynamodb is not None:
             on_disk = plan.dynamodb_on_disk or not self._temporary
             self.add(DynamoDbLocal(site, java=java, jars=dynamodb.result(), on_disk=on_disk))
@@ -124,12 +125,12 @@ class Stack:
         kafka_of_home.advertise(listener, link.port)
         self.add(link)
 
-    def _mirror_properties(self, region: str) -> Callable[[], str]:
+    def _mirror_files(self, region: str) -> Callable[[], Mapping[str, str]]:
         home = self.plan.regions[0]
         source = Cluster(home, self.link(region).addresses["address"], replication_factor=1)
         target = Cluster(region, self.bootstrap(region), replication_factor=1)
         flow = Flow(source, target, self.plan.feeds, tasks_max=1, pace=LOCAL_PACE)
-        return lambda: render_dedicated(flow)
+        return lambda: render(Form.DEDICATED, flow).files
 
     def add(self, part: Part) -> None:
         """One more part, for example a ``Program``; it stops before those that were there."""

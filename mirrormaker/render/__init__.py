@@ -2,10 +2,13 @@
 
 from mirrormaker.render.dedicated import render_dedicated
 from mirrormaker.render.forms import GUARANTEES, Delivery, Deployment, Form, Guarantee, Rendered, names_of, render
+from mirrormaker.render.metrics import AGENT_VERSION, TASK_STATE
 from mirrormaker.render.strimzi import StrimziDeployment
 
 __all__ = [
+    "AGENT_VERSION",
     "GUARANTEES",
+    "TASK_STATE",
     "Delivery",
     "Deployment",
     "Form",

@@ -25,6 +25,7 @@ def render_dedicated(flow: Flow, *, rest_listener: str = LOCAL_LISTENER) -> str:
     header = (
         f"MirrorMaker 2, dedicated mode: {name}. Written by feed mirror render.\n"
         f"Run it in {target}'s region: connect-mirror-maker.sh FILE --clusters {target}\n"
+        f"or by {flow.source.name}-{target}-run.sh, which also ends it when a task has failed: Kafka never would.\n"
         "Guarantee: once. Records and their source offsets are one transaction at the target.\n"
         "A comment stands on its own line: behind a value it would become part of the value."
     )

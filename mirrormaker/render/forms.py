@@ -10,6 +10,7 @@ from mirrormaker.render.connect import render_connect
 from mirrormaker.render.dedicated import LOCAL_LISTENER, render_dedicated
 from mirrormaker.render.msk_connect import MskConnectDeployment, render_msk_connect
 from mirrormaker.render.msk_replicator import render_msk_replicator
+from mirrormaker.render.run_script import CONNECT, DEDICATED, run_files
 from mirrormaker.render.strimzi import StrimziDeployment, render_strimzi
 from mirrormaker.topology import Flow, IamAuth, NoAuth
 from schemas.errors import ConfigError
@@ -115,10 +116,14 @@ def render(
 def _files(form: Form, flow: Flow, place: Deployment) -> dict[str, str]:
     match form:
         case Form.DEDICATED:
+            base = f"{flow.source.name}-{flow.target.name}"
             text = render_dedicated(flow, rest_listener=place.rest_listener or LOCAL_LISTENER)
-            return {f"{flow.source.name}-{flow.target.name}-mm2.properties": text}
+            arguments = f'"$here/{base}-mm2.properties" --clusters {flow.target.name}'
+            return {f"{base}-mm2.properties": text, **run_files(flow, program=DEDICATED, arguments=arguments)}
         case Form.CONNECT:
-            return render_connect(flow, listener=place.rest_listener or "http://0.0.0.0:8083")
+            files = render_connect(flow, listener=place.rest_listener or "http://0.0.0.0:8083")
+            arguments = f'"$here/{flow.source.name}-{flow.target.name}-worker.properties"'
+            return {**files, **run_files(flow, program=CONNECT, arguments=arguments)}
         case Form.STRIMZI:
             return render_strimzi(flow, place.strimzi)
         case Form.MSK_CONNECT:

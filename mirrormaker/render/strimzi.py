@@ -160,6 +160,10 @@ def _connector(tasks_max: int, entries: Iterable[Entry]) -> tuple[Node, ...]:
     kept = [entry for entry in entries if not entry.key.startswith(_WRITTEN_BY_STRIMZI)]
     return (
         Node("tasksMax", tasks_max, "Tasks that share the work. Without it one does all."),
+        Node(
+            "autoRestart",
+            (Node("enabled", value=True, why="The operator starts failed tasks again. Without it they stay failed."),),
+        ),
         Node("config", _nodes(kept)),
     )
 

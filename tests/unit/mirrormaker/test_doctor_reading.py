@@ -123,7 +123,7 @@ def test_our_own_files_are_healthy(form: Form) -> None:
         service_execution_role_arn="arn:role", plugin_arn="arn:plugin", strimzi=StrimziDeployment(image="x/y:1")
     )
     files = render(form, flow, place, accepted=Delivery.AT_LEAST_ONCE).files
-    skipped = ("-reasons.md", "-acls.sh", "-create-worker-configuration.json")
+    skipped = ("-reasons.md", ".sh", ".service", "-jmx.yaml", "-create-worker-configuration.json")
     report = diagnose({name: text for name, text in files.items() if not name.endswith(skipped)})
     worse = [finding for finding in report.findings if finding.severity is not Severity.ADVICE]
     if form is Form.MSK_CONNECT:  # the service does not admit the key, and runs a version with the fault
