@@ -39,7 +39,7 @@ from feed.verify.verdict import Verdict
 from feed.verify.warehouse import CurrentEvidence, HistoryEvidence, RowReader
 from feed.workload import LedgerReader
 from schemas.control import ControlEvent
-from schemas.errors import FeedError
+from schemas.errors import ConfigError, FeedError
 
 Say = Callable[[str], None]
 
@@ -49,6 +49,12 @@ class Verification:
 
     def __init__(self, config: FeedConfig, ledger: Path | None, say: Say = lambda _: None) -> None:
         self._config, self._say = config, say
+        if ledger is not None and config.producer.filter.active:
+            raise ConfigError(
+                "the feed leaves changes or attributes out (producer.filter), and a ledger of all writes cannot tell "
+                "which: it has digests of items, not their attributes",
+                hint="verify without --ledger: the ordinals prove that all that passed the filter arrived once",
+            )
         self._verdict = Verdict()
         self._codec = codec_of(config)
         self._reader = RecordReader(self._codec, config.table.version_attribute or "revision")

@@ -108,7 +108,7 @@ def _test(condition: Condition) -> Test:
         return lambda attribute: (attribute is not None) is wanted
     if condition.starts_with is not None:
         start = condition.starts_with
-        return lambda attribute: attribute is not None and "S" in attribute and attribute["S"].startswith(start)
+        return lambda attribute: attribute is not None and attribute.get("S", "").startswith(start)
     if condition.equals is not None:
         return _equal(condition.equals)
     if condition.one_of is not None:
@@ -120,8 +120,8 @@ def _test(condition: Condition) -> Test:
 def _equal(value: Scalar) -> Test:
     tag, wanted = _typed(value)
     if tag == "N":
-        return lambda attribute: attribute is not None and "N" in attribute and Decimal(attribute["N"]) == wanted
-    return lambda attribute: attribute is not None and attribute.get(tag) == wanted
+        return lambda attribute: (found := _value(attribute, "N")) is not None and Decimal(found) == wanted
+    return lambda attribute: _value(attribute, tag) == wanted
 
 
 def _ordered(condition: Condition) -> Test:
@@ -134,9 +134,14 @@ def _ordered(condition: Condition) -> Test:
     ((value, compare),) = [(value, compare) for value, compare in comparisons if value is not None]
     tag, bound = _typed(value)
     if tag == "N":
-        return lambda attribute: attribute is not None and "N" in attribute and compare(Decimal(attribute["N"]), bound)
+        return lambda attribute: (found := _value(attribute, "N")) is not None and compare(Decimal(found), bound)
     # the order of code points is that of UTF-8 bytes, which DynamoDB sorts by
-    return lambda attribute: attribute is not None and "S" in attribute and compare(attribute["S"], bound)
+    return lambda attribute: (found := _value(attribute, "S")) is not None and compare(found, bound)
+
+
+def _value(attribute: Any, tag: str) -> Any:
+    """The attribute's value if it is there and of that type, else None; what is no attribute value raises."""
+    return None if attribute is None else attribute.get(tag)
 
 
 def _typed(value: Scalar) -> tuple[str, Any]:
