@@ -6,7 +6,9 @@ from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
 from consumers.runtime import KafkaBroker, consumer, time_of
 from feed.config import FeedConfig
+from feed.config.consumers import ArchiveConsumer, AuditConsumer
 from feed.run.codec import codec_of
+from feed.run.control_store import control_store
 from feed.run.preflight import check_topics
 from feed.run.process import Process
 from feed.run.sinks import sink_of
@@ -26,10 +28,11 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
         raise ConfigError(f"feed.yaml has no consumer {name!r}", hint=f"known: {known}")
     group = f"{config.feed}.{name}"
     kafka = KafkaClients(config.regions[section.region].kafka, client_id=process.name)
-    check_topics(config, section.region, kafka, (config.feed, f"{group}.dead-letter"))
+    control = (f"{config.feed}.control",) if isinstance(section, AuditConsumer | ArchiveConsumer) else ()
+    check_topics(config, section.region, kafka, (config.feed, f"{group}.dead-letter", *control))
     codec = codec_of(config)
     aws = AwsClients(config.regions[section.region].aws)
-    consumer(
+    running = consumer(
         sink_of(section, topic=config.feed, image=config.table.image_schema, codec=codec, aws=aws, process=process),
         topic=config.feed,
         group=group,
@@ -40,4 +43,9 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
         telemetry=process.telemetry,
         stop=process.stop,
         now_ms=process.clock_ms,
-    ).run_forever()
+    )
+    if isinstance(section, AuditConsumer | ArchiveConsumer):
+        with control_store(config, section, group=group, kafka=kafka, codec=codec, process=process):
+            running.run_forever()
+    else:
+        running.run_forever()
