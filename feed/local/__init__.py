@@ -13,6 +13,7 @@ What it promises:
 """
 
 from feed.local.broker import Broker
+from feed.local.cluster import BrokerCluster
 from feed.local.dynamodb import DynamoDbLocal
 from feed.local.guardian import Guardian
 from feed.local.link import Link
@@ -29,6 +30,7 @@ from feed.local.stack_plan import StackPlan
 
 __all__ = [
     "Broker",
+    "BrokerCluster",
     "DynamoDbLocal",
     "Guardian",
     "Link",

@@ -124,6 +124,10 @@ class Broker(JavaPart):
             **self._extra,
         }
 
+    def cluster_id(self) -> str:
+        """The id of the cluster that this broker is formatted for: its own, unless it is one of several."""
+        return new_cluster_id()
+
     def prepare(self) -> None:
         """Write ``server.properties`` and, before the first start, format the disk.
 
@@ -135,7 +139,7 @@ class Broker(JavaPart):
         file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         if (Path(properties["log.dirs"]) / "meta.properties").exists():
             return
-        tool = self.tool("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(file))
+        tool = self.tool("kafka.tools.StorageTool", "format", "-t", self.cluster_id(), "-c", str(file))
         done = subprocess.run(tool, capture_output=True, text=True, timeout=FORMAT_WITHIN_S, check=False)  # noqa: S603
         if done.returncode != 0:
             raise FatalError(

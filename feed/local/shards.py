@@ -115,10 +115,11 @@ class ShardControl:
             for parent, first, share, of in self._open_shares(db):
                 if shards is not None and parent not in shards:
                     continue
-                end = max(last, first)
-                self._close(db, parent, end)
+                self._close(db, parent, max(last, first))
+                # a shard that never had a record has not used its first number: its child gets it
+                begin = max(last + 1, first)
                 families[parent] = [
-                    self._open(db, parent, end + 1, (share + child * of, of * factor)) for child in range(factor)
+                    self._open(db, parent, begin, (share + child * of, of * factor)) for child in range(factor)
                 ]
             return families
 

@@ -65,19 +65,24 @@ class Regions(Protocol):
 
 
 def create_topics(
-    bootstrap_servers: str, topics: Mapping[str, int], *, settings: Mapping[str, str] | None = None
+    bootstrap_servers: str,
+    topics: Mapping[str, int],
+    *,
+    settings: Mapping[str, str] | None = None,
+    replication_factor: int = 1,
 ) -> None:
-    """Create topics (name → partitions) on a cluster of one broker, and return when they exist.
+    """Create topics (name → partitions), and return when they exist.
 
     Args:
         bootstrap_servers: of the cluster.
         topics: name → number of partitions.
         settings: of every one of these topics, for example ``{"cleanup.policy": "compact"}``.
+        replication_factor: copies of each; 1 for a cluster of one broker.
     """
     if not topics:
         return
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    new = [NewTopic(name, partitions, 1, config=dict(settings or {})) for name, partitions in topics.items()]
+    new = [NewTopic(name, count, replication_factor, config=dict(settings or {})) for name, count in topics.items()]
     for answer in admin.create_topics(new, operation_timeout=CREATE_WITHIN_S).values():
         answer.result(CREATE_WITHIN_S)
 

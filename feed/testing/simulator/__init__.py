@@ -7,14 +7,19 @@ stream that is disabled and enabled again under a new ARN.
 
 What it has of Kafka: transactions with fencing and time-outs, readers of committed records, the last stable offset, a
 group whose members are noticed as dead only after their session.
+
+:class:`StreamsServer` serves the simulated stream over HTTP, so that boto3 and our own client can be used unchanged.
 """
 
+from feed.testing.simulator.api import ApiError, StreamsApi
 from feed.testing.simulator.clock import SimulatedClock
 from feed.testing.simulator.faults import CrashedError, Faults
+from feed.testing.simulator.http import StreamsServer, WallClock
 from feed.testing.simulator.kafka import SimulatedGroup, SimulatedKafka
 from feed.testing.simulator.streams import SimulatedStreams, StreamRates
 
 __all__ = [
+    "ApiError",
     "CrashedError",
     "Faults",
     "SimulatedClock",
@@ -22,4 +27,7 @@ __all__ = [
     "SimulatedKafka",
     "SimulatedStreams",
     "StreamRates",
+    "StreamsApi",
+    "StreamsServer",
+    "WallClock",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as random_module
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,15 @@ from feed.testing.simulator.clock import SimulatedClock
 from schemas.errors import RetryableError
 
 HINT = "simulated"
+PLACES = 10_000
+"""Keys are spread over so many places, and each shard has some of them."""
+
+PAGE_BYTES = 1024 * 1024
+"""Bytes of records in one answer; the record that goes beyond is the last one."""
+
+SHARDS_PAGE = 100
+"""Shards in one answer of DescribeStream at most."""
+
 RETENTION_MS = 24 * 3_600_000
 ITERATOR_LIFE_MS = 15 * 60_000
 FIRST_SEQUENCE = 10**22 + 7
@@ -39,6 +49,11 @@ class StreamRates:
     empty: float = 0.0
     """A page that is empty though there is more."""
     partial_listing: float = 0.0
+    """A page of a listing that fails, though the first one came."""
+    shards_page: int = SHARDS_PAGE
+    """Shards of a page at most."""
+    describes_per_second: int = 0
+    """Listings' calls beyond it are throttled, whoever makes them (10 on AWS); 0: no limit."""
     page_records: int = 1_000
     """Records of a page at most."""
     listing_delay_ms: int = 0
@@ -90,7 +105,7 @@ class SimulatedStreams:
         self.unrecorded: list[tuple[str, int]] = []
         """Writes while no stream was enabled."""
         self._streams: list[_Stream] = []
-        self._iterators: dict[str, tuple[_Shard, int, int]] = {}
+        self._described_ms: list[int] = []
         self._sequence, self._made, self._enabled = FIRST_SEQUENCE, 0, False
         clock.on_advance(self._trim)
 
@@ -98,12 +113,13 @@ class SimulatedStreams:
 
     def enable(self, shards: int = 1) -> str:
         """Enable the stream; a new ARN each time."""
-        stream = _Stream(f"arn:simulated:{self.table}/stream/{len(self._streams) + 1}")
+        label = f"2026-01-01T00:00:00.{len(self._streams) + 1:03d}"
+        stream = _Stream(f"arn:aws:dynamodb:eu-west-1:000000000000:table/{self.table}/stream/{label}")
         self._streams.append(stream)
         self._enabled = True
-        step = 1_000 // shards
+        step = PLACES // shards
         for number in range(shards):
-            high = 1_000 if number == shards - 1 else (number + 1) * step
+            high = PLACES if number == shards - 1 else (number + 1) * step
             self._open(stream, "", number * step, high)
         return stream.arn
 
@@ -139,12 +155,13 @@ class SimulatedStreams:
         self._sequence += self.random.randrange(1, 10**21)
         now_ms = self.clock.now_ms()
         data = {"ApproximateCreationDateTime": now_ms // 1_000, "Keys": {"id": {"S": key}}, **images}
-        data |= {"SequenceNumber": str(self._sequence), "SizeBytes": 100}
+        size = sum(len(str(image)) for image in images.values())
+        data |= {"SequenceNumber": str(self._sequence), "SizeBytes": size, "StreamViewType": "NEW_AND_OLD_IMAGES"}
         record: StreamRecord = {"eventID": str(self._sequence), "eventName": name, "dynamodb": data}
         if ttl:
             self.expired.add(self._sequence)
             record["userIdentity"] = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
-        place = zlib.crc32(key.encode()) % 1_000
+        place = zlib.crc32(key.encode()) % PLACES
         (shard,) = [shard for shard in self.open_shards() if shard.low <= place < shard.high]
         shard.records.append((self._sequence, now_ms, record))
         self.written.append((shard.id, self._sequence, key, revision))
@@ -183,6 +200,20 @@ class SimulatedStreams:
                 if shard.closed_ms is not None and shard.closed_ms < horizon_ms:
                     del stream.shards[shard.id]
 
+    @property
+    def enabled(self) -> bool:
+        """Whether writes are recorded."""
+        return self._enabled
+
+    @property
+    def newest(self) -> int:
+        """The last sequence number that was given."""
+        return self._sequence
+
+    def arns(self) -> list[str]:
+        """Every stream that the table had, oldest first."""
+        return [stream.arn for stream in self._streams]
+
     # --- the port
 
     def status(self, table: str) -> StreamStatus:  # noqa: ARG002 (the port's signature)
@@ -190,24 +221,47 @@ class SimulatedStreams:
         self._maybe_fail()
         return StreamStatus(self._streams[-1].arn, self._enabled)
 
-    def list_shards(self, stream: str) -> Listing:
-        """A listing, now and then a partial one."""
+    def describe(self, stream: str, after: str, limit: int, parent: str = "") -> tuple[list[Shard], str]:
+        """One page of the shards behind ``after`` (all, or the children of ``parent``), and where the next begins."""
         self._maybe_fail()
-        found = {shard.id: self._listed(shard) for shard in self._stream(stream).shards.values() if self._shows(shard)}
-        complete = self.random.random() >= self.rates.partial_listing
-        if not complete:
-            kept = self.random.randrange(len(found) + 1)
-            found = dict(list(found.items())[:kept])
-        return Listing(stream, found, complete, self.clock.now_ms())
+        self._count_describe()
+        if after and self.random.random() < self.rates.partial_listing:
+            raise RetryableError("simulated: internal server error", hint=HINT)
+        if parent and self.rates.ignores_child_filter:
+            return [], ""
+        known = [shard for shard in self._stream(stream).shards.values() if self._shows(shard)]
+        known = [shard for shard in known if shard.id > after and (not parent or shard.parent == parent)]
+        page = sorted(known, key=lambda shard: shard.id)[: min(limit, self.rates.shards_page)]
+        more = page[-1].id if len(page) < len(known) else ""
+        return [self._listed(shard) for shard in page], more
+
+    def _count_describe(self) -> None:
+        most, now = self.rates.describes_per_second, self.clock.steady_ms()
+        if not most:
+            return
+        self._described_ms = [at_ms for at_ms in self._described_ms if now - at_ms < 1_000]
+        if len(self._described_ms) >= most:
+            raise StreamThrottledError("simulated: too many calls of DescribeStream", hint=HINT)
+        self._described_ms.append(now)
+
+    def list_shards(self, stream: str) -> Listing:
+        """All pages, as :class:`connectors.dynamodb_streams.StreamClient` reads them."""
+        at_ms, found, after = self.clock.now_ms(), dict[str, Shard](), ""
+        while True:
+            try:
+                page, after = self.describe(stream, after, SHARDS_PAGE)
+            except RetryableError:
+                if not found:
+                    raise
+                return Listing(stream, found, complete=False, at_ms=at_ms)
+            found |= {shard.id: shard for shard in page}
+            if not after:
+                return Listing(stream, found, complete=True, at_ms=at_ms)
 
     def children(self, stream: str, shard: str) -> Listing:
         """Children of a shard, unless the server ignores the filter."""
-        self._maybe_fail()
-        shards = self._stream(stream).shards.values()
-        found = {child.id: self._listed(child) for child in shards if child.parent == shard and self._shows(child)}
-        if self.rates.ignores_child_filter:
-            found = {}
-        return Listing(stream, found, complete=False, at_ms=self.clock.now_ms())
+        page, _ = self.describe(stream, "", SHARDS_PAGE, shard)
+        return Listing(stream, {child.id: child for child in page}, complete=False, at_ms=self.clock.now_ms())
 
     def _shows(self, shard: _Shard) -> bool:
         return not shard.parent or self.clock.now_ms() - shard.born_ms >= self.rates.listing_delay_ms
@@ -231,32 +285,40 @@ class SimulatedStreams:
     def records(self, token: str, limit: int) -> Page:
         """A page."""
         self._maybe_fail()
-        shard, after, made_ms = self._iterators[token]
+        name, after, made_ms = _parts_of(token)
         if self.clock.now_ms() - made_ms > ITERATOR_LIFE_MS:
             raise IteratorExpiredError("simulated: expired", hint=HINT)
-        if not any(shard.id in stream.shards for stream in self._streams):
+        shard = next((stream.shards[name] for stream in self._streams if name in stream.shards), None)
+        if shard is None:
             raise ShardRefusedError("simulated: no such shard any more", hint=HINT)
         if 0 <= after < shard.trimmed_to:
             raise ShardTrimmedError("simulated: trimmed", hint=HINT)
-        left = [entry for entry in shard.records if entry[0] > after]
-        if self.random.random() < self.rates.empty:
-            page = []
-        else:
-            page = left[: min(limit, self.random.randrange(1, self.rates.page_records + 1))]
-        ended = shard.closed_ms is not None and len(page) == len(left)
+        first = bisect_right(shard.records, after, key=_sequence_of)
+        page: list[StreamRecord] = []
+        size = 0
+        if self.random.random() >= self.rates.empty:
+            for _, _, record in shard.records[first : first + min(limit, self._page_records())]:
+                page.append(record)
+                size += record["dynamodb"]["SizeBytes"]
+                if size > PAGE_BYTES:
+                    break
+        ended = shard.closed_ms is not None and first + len(page) == len(shard.records)
         if ended and page and self.random.random() < 0.5:
             ended = False  # the last records and the end may come in two answers
-        reached = page[-1][0] if page else after
-        next_token = None if ended else self._token(shard, reached)
-        return Page([record for _, _, record in page], next_token, 100 * len(page) + 20)
+        reached = shard.records[first + len(page) - 1][0] if page else after
+        return Page(page, None if ended else self._token(shard, reached), size)
+
+    def _page_records(self) -> int:
+        return self.random.randrange(1, self.rates.page_records + 1)
 
     def _token(self, shard: _Shard, after: int) -> str:
-        token = f"{shard.id}/{after}/{self.random.randrange(10**12)}"
-        self._iterators[token] = (shard, after, self.clock.now_ms())
-        return token
+        return f"{shard.id}/{after}/{self.clock.now_ms()}/{self.random.randrange(10**12)}"
 
     def _stream(self, arn: str) -> _Stream:
-        return next(stream for stream in self._streams if stream.arn == arn)
+        found = next((stream for stream in self._streams if stream.arn == arn), None)
+        if found is None:
+            raise ShardRefusedError("simulated: no such stream", hint=HINT)
+        return found
 
     def _maybe_fail(self) -> None:
         chance = self.random.random()
@@ -264,6 +326,16 @@ class SimulatedStreams:
             raise StreamThrottledError("simulated: throttled", hint=HINT)
         if chance < self.rates.throttled + self.rates.failed:
             raise RetryableError("simulated: internal server error", hint=HINT)
+
+
+def _sequence_of(entry: tuple[int, int, StreamRecord]) -> int:
+    return entry[0]
+
+
+def _parts_of(token: str) -> tuple[str, int, int]:
+    """Shard, sequence number and time of an iterator."""
+    shard, after, made_ms, _ = token.split("/")
+    return shard, int(after), int(made_ms)
 
 
 def _image(key: str, revision: int) -> dict[str, Any]:

@@ -139,6 +139,20 @@ def test_one_shard_is_split_and_the_others_stay(rolling_table: Callable[..., Rol
     assert all(held[leaf] for leaf in leaves)
 
 
+def test_the_first_record_after_a_split_is_seen_by_who_waits_for_it(
+    rolling_table: Callable[..., RollingTable],
+) -> None:
+    """Split before anything was written: an iterator at the child's horizon gives the very first record."""
+    table = rolling_table()
+    table.shards.split(2)
+    streams = table.aws.client("dynamodbstreams")
+    where = {"StreamArn": table.stream_arn, "ShardIteratorType": "TRIM_HORIZON"}
+    leaves = [shard.shard_id for shard in table.shards.shards() if shard.is_open]
+    tokens = [streams.get_shard_iterator(ShardId=leaf, **where)["ShardIterator"] for leaf in leaves]
+    put(table, 1, 1)
+    assert sum(len(streams.get_records(ShardIterator=token)["Records"]) for token in tokens) == 1
+
+
 def test_aged_records_are_trimmed(rolling_table: Callable[..., RollingTable]) -> None:
     """Records made to look 25 hours old are refused as trimmed."""
     table = rolling_table()

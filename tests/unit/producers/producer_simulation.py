@@ -112,6 +112,7 @@ def plan_of(rng: random.Random) -> Plan:
             listing_delay_ms=rng.choice((0, 0, 3_000, 20_000)),
             closing_delay_ms=rng.choice((0, 0, 30_000)),
             ignores_child_filter=rng.random() < 0.3,
+            shards_page=rng.choice((1, 3, 100)),
         ),
         kafka=KafkaRates(
             abort=some(0.1, 0.4), lost=some(0.05, 0.4), lost_after_commit=some(0.05, 0.4), refuse=some(0.1, 0.4)
