@@ -1,4 +1,5 @@
-"""A snapshot's own memory: the compacted topic ``<feed>.snapshot``, one partition, by which it is asked for and resumed.
+"""A snapshot's own memory: the compacted topic ``<feed>.snapshot``, one partition, by which it is asked for and
+resumed.
 
 ===============  ====================  =============================================================================
 key              value                 written by

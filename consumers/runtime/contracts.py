@@ -6,13 +6,15 @@ reports; a sink only says what a change does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from confluent_kafka import KafkaError
 
 from schemas.change import Change
+from schemas.errors import RetryableError
+from schemas.marker import SnapshotMarker
 
 
 class Record(Protocol):
@@ -35,7 +37,7 @@ class Record(Protocol):
         ...
 
     def value(self) -> bytes | None:
-        """The encoded change; None is a tombstone."""
+        """The encoded change; None is a tombstone, or without a key too the marker of a complete snapshot."""
         ...
 
     def headers(self) -> list[tuple[str, bytes]] | None:
@@ -88,6 +90,56 @@ class SelectiveSink(Protocol):
 
     def passes_over(self, record: Record) -> str | None:
         """Why this record is passed over and counted, undecoded; None when it is to be handled."""
+        ...
+
+
+@runtime_checkable
+class SnapshotSink(Protocol):
+    """A record sink that wants to know when a first load or a reload is complete.
+
+    A batch sink needs nothing of the kind: it is given the marker in its place among the records
+    (:func:`schemas.marker.marker_of` knows it).
+    """
+
+    def snapshot_complete(self, marker: SnapshotMarker) -> bool:
+        """Every record of the partition before the marker has its durable effect: what the scan did not see is gone.
+
+        Called again after a crash, hence idempotent; later records of the partition may be handled meanwhile.
+
+        Returns:
+            True when it is done; False to be called again at once: a long piece of work is done in short ones, so that
+            the consumer stays a member of its group.
+
+        Raises:
+            RetryableError: called again after a back-off.
+            FatalError: the consumer stops; the position stays before the marker.
+        """
+        ...
+
+
+class NotYetError(RetryableError):
+    """Nothing is wrong, it is too early: the key waits until ``due_ms`` without a retry being counted."""
+
+    def __init__(self, due_ms: int) -> None:
+        super().__init__(f"waits until {due_ms}", hint="nothing is wrong")
+        self.due_ms = due_ms
+
+
+@runtime_checkable
+class ForesightedSink(Protocol):
+    """A record sink that wants to know what waits behind a change of the same key."""
+
+    def handle_before(self, change: Change, later: Callable[[], Sequence[Change]]) -> None:
+        """As :meth:`RecordSink.handle`, which is not called then.
+
+        Args:
+            change: the change to act on; those behind it are handled afterwards, each in its turn.
+            later: the changes of the same key that were fetched already, in order; what cannot be decoded, and what the
+                sink passes over, is left out.
+
+        Raises:
+            NotYetError: ask again at that time; more may have been fetched by then.
+        """
         ...
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumers.runtime.contracts import Record, RecordSink, SelectiveSink
+from consumers.runtime.contracts import Record, RecordSink, SelectiveSink, SnapshotSink
 from consumers.runtime.dead_letters import DeadLetters
 from consumers.runtime.reaction import TimeOf
 from schemas.change import Change
 from schemas.errors import FatalError, FeedError, PoisonError, RetryableError
+from schemas.marker import SnapshotMarker, marker_of
 
 Decode = Callable[[bytes], Change]
 """From a record's value to the change; PoisonError when that is impossible."""
 
 TOMBSTONE = "tombstone"
 """Reason for passing over a record without a value: it carries no change, hence no version and no effect."""
+
+SNAPSHOT_COMPLETE = "snapshot-complete"
+"""Reason for passing over the marker of a complete snapshot, with a sink that does nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,14 @@ class Failed:
     """It may work later."""
 
     error: RetryableError
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A piece of it is done, and the next one is to follow."""
+
+
+Outcome = Done | Failed | Unfinished
 
 
 class Handling:
@@ -50,6 +62,7 @@ class Handling:
         self._dead_letters = dead_letters
         self._passed_over = passed_over
         self._select = sink.passes_over if isinstance(sink, SelectiveSink) else None
+        self._complete = sink.snapshot_complete if isinstance(sink, SnapshotSink) else None
         self.decode = decode
         self.time_of = time_of
         self.now_ms = now_ms
@@ -57,7 +70,11 @@ class Handling:
         self.plain = self._select is None
         """True when every record with a value is to be handled, so that a loop may do it without asking here."""
 
-    def attempt(self, record: Record, attempt: int) -> Done | Failed:
+    def barrier(self, record: Record) -> bool:
+        """Whether everything before the record must have its effect first."""
+        return self._complete is not None and marker_of(record.key(), record.value(), record.headers()) is not None
+
+    def attempt(self, record: Record, attempt: int) -> Outcome:
         """Make the record's effect durable, or keep it as a dead letter.
 
         Raises:
@@ -74,7 +91,7 @@ class Handling:
         except Exception as error:
             raise self.unexpected(record, error) from error
 
-    def refuse(self, record: Record, error: Exception, attempt: int) -> Done | Failed:
+    def refuse(self, record: Record, error: Exception, attempt: int) -> Outcome:
         """What an error that ``handle`` raised means for the record.
 
         Raises:
@@ -99,8 +116,10 @@ class Handling:
             hint="a fault in the sink: it must tell RetryableError (a later try may work) from PoisonError (none will)",
         )
 
-    def _effect(self, record: Record) -> Done:
+    def _effect(self, record: Record) -> Done | Unfinished:
         value = record.value()
+        if value is None and (marker := marker_of(record.key(), None, record.headers())) is not None:
+            return self._marked(marker)
         reason = TOMBSTONE if not value else None
         if reason is None and self._select is not None:
             reason = self._select(record)
@@ -111,6 +130,16 @@ class Handling:
         self.handle(change)
         at_ms = self.time_of(change)
         return Done(handled=True, took_ms=None if at_ms is None else self.now_ms() - at_ms)
+
+    def _marked(self, marker: SnapshotMarker) -> Done | Unfinished:
+        if self._complete is None:
+            self._passed_over(SNAPSHOT_COMPLETE)
+            return Done(handled=False)
+        try:
+            done = self._complete(marker)
+        except PoisonError as error:  # a marker is no letter: what it asks for must not be left undone
+            raise FatalError(f"the end of snapshot {marker.epoch} is refused: {error}", hint=error.hint) from error
+        return Done(handled=True) if done else Unfinished()
 
     def _keep(self, record: Record, error: PoisonError, attempt: int) -> Done | Failed:
         try:

@@ -40,6 +40,15 @@ class _Lane:
 
 
 @dataclass(slots=True)
+class _Barrier:
+    """A record that waits for all that came before it in its partition."""
+
+    task: Task
+    before: int
+    """How many of those are not done yet."""
+
+
+@dataclass(slots=True)
 class _Held:
     """What one partition holds; kept while it goes, since counting it anew for each record would be quadratic."""
 
@@ -47,6 +56,7 @@ class _Held:
     payload_bytes: int = 0
     parked: set[bytes] = field(default_factory=set)
     in_flight: int = 0
+    barriers: list[_Barrier] = field(default_factory=list)
 
 
 class Lanes:
@@ -75,12 +85,24 @@ class Lanes:
     def offer(self, task: Task) -> None:
         """A record arrived: it is ready, or waits behind earlier ones of its key."""
         self._hold(task)
+        self._line_up(task)
+
+    def _line_up(self, task: Task) -> None:
         lane = self._lanes.get(task.lane)
         if lane is not None:
             lane.tasks.append(task)
             return
         self._lanes[task.lane] = _Lane(deque((task,)))
         self._ready.append(task)
+
+    def offer_barrier(self, task: Task) -> None:
+        """A record arrived that is ready once all records before it in its partition are done; later ones go on."""
+        self._hold(task)
+        held = self._held[task.lane[0]]
+        if held.records == 1:
+            self._line_up(task)
+        else:
+            held.barriers.append(_Barrier(task, held.records - 1))
 
     def next_ready(self) -> Task | None:
         """Take the first ready record; it is in flight until :meth:`finish` or :meth:`park` is called for it."""
@@ -114,7 +136,18 @@ class Lanes:
             self._ready.append(lane.tasks[0])
         else:
             del self._lanes[task.lane]
+        if held.barriers:
+            self._count_before(held, task)
         return True
+
+    def _count_before(self, held: _Held, done: Task) -> None:
+        """A record is done: barriers behind it wait for one less."""
+        for barrier in list(held.barriers):
+            if done.record.offset() < barrier.task.record.offset():
+                barrier.before -= 1
+                if not barrier.before:
+                    held.barriers.remove(barrier)
+                    self._line_up(barrier.task)
 
     def park(self, task: Task, due_ms: int, because: Exception) -> None:
         """The record failed in a way that may pass: its key waits until ``due_ms``, whatever comes for it lines up."""
@@ -148,6 +181,8 @@ class Lanes:
 
     def retire(self, partition: int) -> None:
         """Start nothing more of a partition: only what is in flight stays, and may still finish."""
+        if partition in self._held:
+            self._held[partition].barriers.clear()
         for key in [key for key in self._lanes if key[0] == partition]:
             tasks = self._lanes[key].tasks
             head = tasks[0]

@@ -10,17 +10,20 @@ from collections.abc import Callable, Collection, Sequence
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.contracts import Partition, Record
 from consumers.runtime.dead_letters import DeadLetters
-from consumers.runtime.handling import Done, Failed, Handling
+from consumers.runtime.handling import Done, Failed, Handling, Outcome, Unfinished
 from consumers.runtime.lanes import Lanes, Task
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.offsets import OffsetTracker
 from consumers.runtime.outage import Outage
 from consumers.runtime.pressure import Load
 from consumers.runtime.settings import RuntimeSettings
-from schemas.errors import FatalError
+from schemas.errors import FatalError, RetryableError
 
 SLICE_S = 1.0
 """How long the loop may handle records in line before it asks the client again; heartbeats do not depend on it."""
+
+GOES_ON = RetryableError("a long piece of work goes on", hint="nothing is wrong")
+"""Why a record is parked whose sink wants to be called again."""
 
 _log = logging.getLogger(__name__)
 
@@ -193,7 +196,7 @@ class RecordFlow:
             self._apply(task, self._outcome(task, failure))
         return done + 1
 
-    def _outcome(self, task: Task, failure: Exception | None) -> Done | Failed:
+    def _outcome(self, task: Task, failure: Exception | None) -> Outcome:
         if failure is None:  # nothing failed: the record has no value, or the loop's slice of time is over
             return self._handling.attempt(task.record, task.attempt)
         return self._handling.refuse(task.record, failure, task.attempt)
@@ -234,7 +237,11 @@ class RecordFlow:
             for record in records:
                 tracker.take(record.offset())
                 key = record.key() or b""
-                lanes.offer(Task(record, (partition, key), len(key) + len(record.value() or b"")))
+                task = Task(record, (partition, key), len(key) + len(record.value() or b""))
+                if not key and self._handling.barrier(record):
+                    lanes.offer_barrier(task)
+                else:
+                    lanes.offer(task)
             self._changed.notify(len(records))
 
     def _take(self) -> Task | None:
@@ -245,11 +252,13 @@ class RecordFlow:
             self._in_flight += 1
         return task
 
-    def _apply(self, task: Task, outcome: Done | Failed) -> None:
+    def _apply(self, task: Task, outcome: Outcome) -> None:
         with self._changed:
             self._in_flight -= 1
             if isinstance(outcome, Failed):
                 self._park(task, outcome)
+            elif isinstance(outcome, Unfinished):  # its turn comes again with the loop's next one
+                self._lanes.park(task, self._now_ms(), GOES_ON)
             elif self._lanes.finish(task):
                 self._finish(task, outcome)
             self._ended.notify_all()

@@ -45,7 +45,7 @@ class ShardReader:
         self.shard = position.shard
         self.saved = position
         self.epoch = position.epoch
-        """Lowest epoch to publish under: that of the shard's ancestors, whose slots may have been faster to raise it."""
+        """Lowest epoch to publish under: that of its ancestors, whose slots may have been faster to raise it."""
         self.due_ms = 0
         """When to ask next, by the steady clock."""
         self.busy = False
