@@ -19,7 +19,9 @@ from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.poison import PoisonLimit, PoisonWindow
 from consumers.runtime.reaction import TimeOf
 from consumers.runtime.record_flow import RecordFlow
+from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
+from schemas.replay import replay_group
 
 
 def wall_clock_ms() -> int:
@@ -40,6 +42,9 @@ def consumer(
     stop: threading.Event,
     now_ms: Callable[[], int] = wall_clock_ms,
     random: Callable[[], float] = randomness.random,
+    metrics: ConsumerMetrics | None = None,
+    dead_letters_of: str | None = None,
+    replay_topic: str | None = None,
 ) -> Consumer:
     """A member of ``group`` that gives ``topic`` to ``sink``; ``run_forever`` runs it until ``stop`` is set.
 
@@ -56,12 +61,16 @@ def consumer(
         stop: set it to stop gracefully.
         now_ms: the clock.
         random: a number from 0 to below 1, for jitter.
+        metrics: where to count; by default new series in ``telemetry``'s registry.
+        dead_letters_of: the group whose dead letters take the refused records; by default ``group``.
+        replay_topic: where replays for the group come, which fill what retention took from it; None for a sink that
+            takes none. They are read by a :class:`~consumers.runtime.replay_side.ReplaySide`.
     """
-    metrics = ConsumerMetrics(sink.name, telemetry.registry)
+    metrics = metrics or ConsumerMetrics(sink.name, telemetry.registry)
     limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
     dead_letters = DeadLetters(
         broker,
-        group,
+        dead_letters_of or group,
         window=PoisonWindow(limit),
         metrics=metrics,
         now_ms=now_ms,
@@ -89,9 +98,18 @@ def consumer(
             now_ms=now_ms,
             random=random,
         )
+    replays = ReplayGate(
+        broker,
+        replay_topic,
+        replay_group(group),
+        now_ms=now_ms,
+        bound_s=settings.assignment_bound_ms / 1000,
+        overdue_ms=settings.replay_overdue_ms,
+    )
     return Consumer(
         topic,
         group,
+        replays=replays,
         broker=broker,
         flow=flow,
         settings=settings,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from consumers.runtime.contracts import Fetched
+from consumers.runtime.contracts import Fetched, Record
 
 Callback = Callable[[Any, list[TopicPartition]], None]
 """``(client, partitions)``, called inside :meth:`GroupClient.poll`; it must never raise."""
@@ -101,6 +101,22 @@ class Broker(Protocol):
         Raises:
             RetryableError: it may or may not be written; write it again.
             FatalError: it can never be written.
+        """
+        ...
+
+    def last_record(self, topic: str, partition: int, timeout_s: float) -> Record | None:
+        """The last committed record of a partition, whoever reads it; None when it has none.
+
+        Raises:
+            RetryableError: the cluster did not answer in time.
+        """
+        ...
+
+    def group_offset(self, group: str, topic: str, partition: int, timeout_s: float) -> int | None:
+        """What any group has committed; None when nothing.
+
+        Raises:
+            RetryableError: the cluster did not answer in time.
         """
         ...
 

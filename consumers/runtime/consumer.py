@@ -17,6 +17,7 @@ from consumers.runtime.flow import Flow
 from consumers.runtime.membership import Membership
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.pressure import Limits
+from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.watch import Watch
 from schemas.errors import FatalError, RetryableError
@@ -35,6 +36,7 @@ class Consumer:
         topic: str,
         group: str,
         *,
+        replays: ReplayGate,
         broker: Broker,
         flow: Flow,
         settings: RuntimeSettings,
@@ -56,6 +58,7 @@ class Consumer:
         self._members = Membership(
             topic,
             group,
+            replays=replays,
             broker=broker,
             flow=flow,
             settings=settings,

@@ -5,12 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import closing
 from typing import cast
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicCollection
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 
-from connectors.kafka import KafkaClients, error_of, topic_id_text
+from connectors.kafka import KafkaClients, error_of, last_record, topic_id_text
 from consumers.runtime.client import CommitCallback, GroupClient, TopicIdentity
+from consumers.runtime.contracts import Record
 from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
@@ -83,6 +93,27 @@ class KafkaBroker:
             raise RetryableError(f"{topic} did not acknowledge a record in {timeout_s:.0f} s", hint="it is tried again")
         if answers[0] is not None:
             raise _refused(answers[0], topic)
+
+    def last_record(self, topic: str, partition: int, timeout_s: float) -> Record | None:
+        """By a reader of its own, in no group."""
+        with closing(self._clients.reader()) as reader:
+            found = last_record(reader, topic, partition, bound_s=timeout_s)
+        return cast("Record | None", found)
+
+    def group_offset(self, group: str, topic: str, partition: int, timeout_s: float) -> int | None:
+        """Ask the group's coordinator."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+        admin, doing = self._clients.admin(), f"reading the offsets of {group}"
+        try:
+            (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=timeout_s).values()
+            (found,) = answer.result(timeout_s + 1).topic_partitions
+        except FutureTimeoutError as error:
+            raise RetryableError(f"no answer while {doing}", hint="is the cluster up and reachable?") from error
+        except KafkaException as error:
+            raise error_of(error.args[0], doing) from error
+        if found.error is not None:
+            raise error_of(found.error, doing)
+        return None if found.offset < 0 else int(found.offset)
 
     def close(self) -> None:
         """Nothing is left to send: every append waited for its answer."""

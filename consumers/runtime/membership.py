@@ -18,8 +18,9 @@ from consumers.runtime.client import Broker, GroupClient, TopicIdentity
 from consumers.runtime.contracts import Partition
 from consumers.runtime.flow import Flow
 from consumers.runtime.metrics import ConsumerMetrics
+from consumers.runtime.replay_gate import LOOK_EVERY_MS, ReplayGate, ReplayPendingError
 from consumers.runtime.settings import RuntimeSettings
-from consumers.runtime.start import check_range, start_of
+from consumers.runtime.start import LapsedError, Start, check_range, start_of
 from schemas.errors import RetryableError
 
 COMMIT_BOUND_MS = 30_000
@@ -48,6 +49,7 @@ class Membership:
         topic: str,
         group: str,
         *,
+        replays: ReplayGate,
         broker: Broker,
         flow: Flow,
         settings: RuntimeSettings,
@@ -56,6 +58,7 @@ class Membership:
         random: Callable[[], float],
     ) -> None:
         self.topic = topic
+        self.replays = replays
         self._group = group
         self._broker = broker
         self._flow = flow
@@ -131,6 +134,8 @@ class Membership:
                 continue
             try:
                 self._open(found.partition, None if found.offset < 0 else found.offset, bound_s)
+            except ReplayPendingError:
+                self._opening[found.partition].due_ms = self._now_ms() + LOOK_EVERY_MS
             except RetryableError as error:
                 self._later([found.partition], error)
             except KafkaException as error:
@@ -209,7 +214,11 @@ class Membership:
         span = self.client.get_watermark_offsets(TopicPartition(topic, number), timeout=bound_s)
         if span is None:
             raise RetryableError(f"the range of {name} is unknown", hint="the leader of the partition may be moving")
-        start = start_of(name, committed, *span)
+        try:
+            start = start_of(name, committed, *span)
+        except LapsedError as lapsed:
+            self.replays.check(number, span[0], lapsed)
+            start = Start(span[0], commit=True)
         partition = Partition(self._identity.cluster_id, self._identity.topic_id, topic, number)
         offset = self._flow.open(partition, start.offset)
         try:
@@ -226,6 +235,7 @@ class Membership:
     def _let_go(self, numbers: Collection[int], *, commit: bool) -> None:
         for number in numbers:
             self._opening.pop(number, None)
+            self.replays.forget(number)
         fetched = [number for number in numbers if number in self.assigned]
         try:
             if commit and fetched:

@@ -77,6 +77,7 @@ class _Log:
 
 @dataclass
 class _Group:
+    topic: str = ""
     members: list[MemoryClient] = field(default_factory=list)
     owners: dict[int, MemoryClient] = field(default_factory=dict)
     committed: dict[int, int] = field(default_factory=dict)
@@ -90,7 +91,10 @@ class MemoryBroker:
         self.lock = threading.Condition(threading.RLock())
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
         self._logs: dict[tuple[str, int], _Log] = {(topic, number): _Log() for number in range(partitions)}
-        self._partitions = partitions
+        self._partitions = {topic: partitions}
+        self._lives = 1
+        """How many topics were made: each has an id of its own."""
+        self._ids = {topic: f"{topic}-1"}
         self._groups: dict[str, _Group] = {}
         self.refusing: RetryableError | None = None
         """What :meth:`append` raises while it is set."""
@@ -116,6 +120,23 @@ class MemoryBroker:
             log.end += 1
             self.lock.notify_all()
             return log.end - 1
+
+    def add_topic(self, topic: str, partitions: int) -> None:
+        """Make another topic that groups can read."""
+        with self.lock:
+            self._lives += 1
+            self._partitions[topic], self._ids[topic] = partitions, f"{topic}-{self._lives}"
+            self._logs |= {(topic, number): _Log() for number in range(partitions)}
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete it, with what groups have committed there."""
+        with self.lock:
+            del self._partitions[topic], self._ids[topic]
+            self._logs = {place: log for place, log in self._logs.items() if place[0] != topic}
+            for group in self._groups.values():
+                if group.topic == topic:
+                    group.committed.clear()
+            self.lock.notify_all()
 
     def put_marker(self, partition: int = 0) -> None:
         """End a transaction: the marker takes an offset and is never handed out."""
@@ -168,9 +189,10 @@ class MemoryBroker:
     def identify(self, topic: str, timeout_s: float) -> TopicIdentity:
         """Who the topic is."""
         del timeout_s
-        if topic != self.topic:
-            raise ConfigError(f"there is no topic {topic}", hint="`feed topics apply` creates the feed's topics")
-        return TopicIdentity("memory", f"{topic}-1", topic, self._partitions)
+        with self.lock:
+            if topic not in self._partitions:
+                raise ConfigError(f"there is no topic {topic}", hint="`feed topics apply` creates the feed's topics")
+            return TopicIdentity("memory", self._ids[topic], topic, self._partitions[topic])
 
     def append(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], timeout_s: float
@@ -181,6 +203,17 @@ class MemoryBroker:
             raise self.refusing
         self.put(key, value, headers=headers, topic=topic)
 
+    def last_record(self, topic: str, partition: int, timeout_s: float) -> MemoryRecord | None:
+        """The last record of a partition."""
+        del timeout_s
+        with self.lock:
+            return next(reversed(self._logs[topic, partition].records.values()), None)
+
+    def group_offset(self, group: str, topic: str, partition: int, timeout_s: float) -> int | None:
+        """A group's committed offset in the topic that it reads."""
+        del topic, timeout_s
+        return self.committed(group, partition)
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -190,14 +223,14 @@ class MemoryBroker:
         """The state of a group."""
         return self._groups.setdefault(name, _Group())
 
-    def log(self, partition: int) -> _Log:
-        """The records of a partition of the topic."""
-        return self._logs[self.topic, partition]
+    def log(self, partition: int, topic: str = "") -> _Log:
+        """The records of a partition; none of a topic that was deleted."""
+        return self._logs.get((topic or self.topic, partition)) or _Log()
 
     def target(self, group: str, member: MemoryClient) -> set[int]:
         """What a member should have: every n-th partition."""
         members = self.group(group).members
-        return set(range(members.index(member), self._partitions, len(members)))
+        return set(range(members.index(member), self._partitions.get(member.topic, 0), len(members)))
 
     def remove(self, group: str, member: MemoryClient) -> None:
         """Take a member out and free what it had."""
@@ -215,6 +248,7 @@ class MemoryClient:
         self._broker = broker
         self._group = group
         self._on_commit = on_commit
+        self.topic = broker.topic
         self._callbacks: tuple[Callback, Callback, Callback] | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
@@ -227,10 +261,12 @@ class MemoryClient:
 
     def subscribe(self, topics: list[str], *, on_assign: Callback, on_revoke: Callback, on_lost: Callback) -> None:
         """Join the group."""
-        del topics
+        (self.topic,) = topics
         self._callbacks = (on_assign, on_revoke, on_lost)
         with self._broker.lock:
-            self._broker.group(self._group).members.append(self)
+            group = self._broker.group(self._group)
+            group.topic = self.topic
+            group.members.append(self)
 
     def poll(self, timeout: float) -> Fetched | None:
         """Wait for one record or event."""
@@ -251,7 +287,7 @@ class MemoryClient:
         found: list[Fetched] = []
         with self._broker.lock:
             while self.events and len(found) < num_messages:
-                found.append(MemoryRecord(self._broker.topic, -1, -1, event=self.events.popleft()))
+                found.append(MemoryRecord(self.topic, -1, -1, event=self.events.popleft()))
             for number in list(self._positions):
                 if number not in self._paused:
                     self._read(number, num_messages, found)
@@ -270,7 +306,7 @@ class MemoryClient:
         """Earliest offset and end."""
         del timeout, cached
         with self._broker.lock:
-            log = self._broker.log(partition.partition)
+            log = self._broker.log(partition.partition, self.topic)
             return (log.low, log.end)
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
@@ -340,12 +376,12 @@ class MemoryClient:
     def _call(self, callback: Callback, numbers: list[int]) -> None:
         """The real client drops the record it was about to hand out when a callback raises; here it is told aloud."""
         try:
-            callback(self, [TopicPartition(self._broker.topic, number) for number in numbers])
+            callback(self, [TopicPartition(self.topic, number) for number in numbers])
         except BaseException as error:
             raise RuntimeError("a callback raised: the real client would have lost a record") from error
 
     def _read(self, number: int, at_most: int, found: list[Fetched]) -> None:
-        log, topic = self._broker.log(number), self._broker.topic
+        log, topic = self._broker.log(number, self.topic), self.topic
         if self._positions[number] < log.low:
             found.append(MemoryRecord(topic, number, self._positions[number], event=KafkaError(_RESET)))
             self._positions[number] = log.end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from consumers.runtime.reaction import Reaction
@@ -36,6 +38,13 @@ class ConsumerMetrics:
         self._parked_keys = gauge("parked_keys", "keys whose effect keeps failing for now", "partition")
         self._span = gauge("uncommitted_span", "offsets that would be read again after a crash", "partition")
         self._paused = gauge("paused", "1 while a bound keeps the partition from being fetched", "partition")
+
+    def beside(self, sink: str) -> ConsumerMetrics:
+        """The same series for another sink of this process; its reaction time is kept nowhere."""
+        other = copy(self)
+        other.sink = sink
+        other.reaction = Reaction(sink, CollectorRegistry())
+        return other
 
     def handled(self, partition: int, records: int) -> None:
         """So many records of a partition are done."""

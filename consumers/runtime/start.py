@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from schemas.errors import FatalError
 
 
+class LapsedError(FatalError):
+    """Retention deleted records that the group has not read: going on would lose them silently."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """The decision for one partition."""
@@ -26,7 +30,8 @@ def start_of(partition: str, committed: int | None, low: int, high: int) -> Star
         high: its end.
 
     Raises:
-        FatalError: the committed offset is out of range; going on anywhere would lose or repeat records silently.
+        LapsedError: the committed offset lies before the earliest that is left.
+        FatalError: it lies behind the end; going on anywhere would lose or repeat records silently.
     """
     if committed is None:
         return Start(low, commit=True)
@@ -38,10 +43,11 @@ def check_range(partition: str, offset: int, low: int, high: int) -> None:
     """Refuse an offset that the partition does not have.
 
     Raises:
-        FatalError: it lies before the earliest or behind the end.
+        LapsedError: it lies before the earliest.
+        FatalError: it lies behind the end.
     """
     if offset < low:
-        raise FatalError(
+        raise LapsedError(
             f"gap on {partition}: this group is at offset {offset}, but the topic begins at {low}; "
             f"up to {low - offset} records were deleted by retention before it read them",
             hint="`feed replay` brings them back from the archive; nothing was skipped or committed",

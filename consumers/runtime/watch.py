@@ -45,6 +45,7 @@ class Watch:
         self._health = telemetry.health
         self._readiness = telemetry.readiness
         self._watched: dict[int, _Watched] = {}
+        self._overdue: set[int] = set()
         self._due_ms = 0
         self._ready: bool | None = None
         self._turned = time.monotonic()
@@ -85,6 +86,12 @@ class Watch:
         for number in [n for n in self._watched if n not in members.assigned]:
             del self._watched[number]
             self._health.clear(self._check(number))
+        overdue = members.replays.overdue()
+        for number in self._overdue - overdue.keys() - members.assigned.keys():
+            self._health.clear(self._check(number))
+        for number, reason in overdue.items():
+            self._health.set(self._check(number), ok=False, reason=reason)
+        self._overdue = set(overdue)
         for number in members.assigned:
             self._sample(number, now_ms, members, flow, paused)
 
