@@ -6,6 +6,7 @@ committed, its own tables must say (the ledger of the loads); the token only kee
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, model_validator
 
 from connectors.aws import aws_error_code, aws_error_of
-from schemas.errors import FeedError, RetryableError
+from schemas.errors import FatalError, FeedError, RetryableError
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,9 +26,29 @@ if TYPE_CHECKING:
 MAX_SQL_BYTES: Final = 100 * 1024
 """Size of one statement (quota of the Data API)."""
 
+MAX_BATCH: Final = 40
+"""Statements of one batch (quota of the Data API)."""
+
 _BUSY: Final = frozenset(
-    {"ActiveStatementsExceededException", "ActiveSessionsExceededException", "ThrottlingException"}
+    {
+        "ActiveSessionsExceededException",
+        "ActiveStatementsExceededException",
+        "ActiveWaitingRequestsExceededException",
+        "BatchExecuteStatementException",
+        "DatabaseConnectionException",
+        "ExecuteStatementException",
+        "QueryTimeoutException",
+        "ThrottlingException",
+    }
 )
+"""What the service answers when the request is right and the time is not."""
+
+_AWAY: Final = re.compile(
+    r"paus|resum|resiz|reboot|restart|maintenance|unavailable|not available|endpoint doesn't exist"
+    r"|connection (was |has been )?(closed|refused|reset|terminated)|terminating connection|administrator command",
+    re.IGNORECASE,
+)
+"""Words of a cluster that is paused, resized or restarted, in a refused request or in a failed statement's error."""
 
 
 class RedshiftSettings(Settings):
@@ -63,6 +84,9 @@ class StatementState(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    """The warehouse refuses what it says."""
+    INTERRUPTED = "interrupted"
+    """It was cancelled, or the cluster was paused or restarted under it: there is nothing wrong with itself."""
     UNKNOWN = "unknown"
     """The service does not know it (any more)."""
 
@@ -121,6 +145,12 @@ class Redshift:
             RetryableError: the service is away or busy.
             FatalError: it refuses the request itself.
         """
+        if len(sqls) > MAX_BATCH or any(len(sql.encode()) > MAX_SQL_BYTES for sql in sqls):
+            raise FatalError(
+                f"the Data API takes {MAX_BATCH} statements of {MAX_SQL_BYTES} bytes: "
+                f"there are {len(sqls)} of up to {max(len(sql.encode()) for sql in sqls)} bytes",
+                hint="the image schema has too many or too long field names for one statement",
+            )
         arguments = self._target | ({"ClientToken": token} if token else {})
         try:
             if len(sqls) == 1:
@@ -145,10 +175,27 @@ class Redshift:
         match answer["Status"]:
             case "FINISHED":
                 return StatementStatus(StatementState.FINISHED)
-            case "FAILED" | "ABORTED":
-                return StatementStatus(StatementState.FAILED, answer.get("Error", "aborted"))
+            case "ABORTED":
+                return StatementStatus(StatementState.INTERRUPTED, answer.get("Error", "it was cancelled"))
+            case "FAILED":
+                words = answer.get("Error", "no reason was given")
+                state = StatementState.INTERRUPTED if _AWAY.search(words) else StatementState.FAILED
+                return StatementStatus(state, words)
             case _:
                 return StatementStatus(StatementState.RUNNING)
+
+    def cancel(self, statement_id: str) -> None:
+        """Ask for a statement's end; whether it committed before, its tables must say.
+
+        Raises:
+            RetryableError: the service does not answer.
+        """
+        try:
+            self._client.cancel_statement(Id=statement_id)
+        except (ClientError, BotoCoreError) as error:
+            if aws_error_code(error) in {"ValidationException", "ResourceNotFoundException"}:
+                return  # it has ended, or is forgotten
+            raise _error_of(error, "cancelling a statement of the warehouse") from error
 
     def wait(self, statement_id: str) -> None:
         """Return when a statement has finished.
@@ -200,6 +247,12 @@ def _value_of(field: Any) -> Any:
 
 
 def _error_of(error: ClientError | BotoCoreError, doing: str) -> FeedError:
-    if aws_error_code(error) in _BUSY:
+    code = aws_error_code(error)
+    if code in _BUSY:
         return RetryableError(f"AWS is busy while {doing}: {error}", hint="it is tried again with back-off")
+    if code == "ValidationException" and _AWAY.search(str(error)):
+        return RetryableError(
+            f"the warehouse is away while {doing}: {error}",
+            hint="is the cluster paused or in maintenance, and its name right? It is tried again with back-off",
+        )
     return aws_error_of(error, doing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -17,7 +17,10 @@ TEXT_BYTES: Final = 4_096
 """Width of a text column. Redshift plans memory by declared widths, so it is not the widest possible."""
 
 JSON_BYTES: Final = 65_535
-"""Width of a column with nested data as JSON text: the widest that VARCHAR has."""
+"""Longest JSON text of nested data, and longest binary as text: the widest that VARCHAR has, where it is staged."""
+
+SUPER: Final = "SUPER"
+"""Redshift's type for nested data."""
 
 PREFIX: Final = "feed_"
 """Columns with this prefix are the feed's own."""
@@ -36,6 +39,13 @@ class Column:
     """From the image's value to the column's; None when it is the same."""
     max_bytes: int = 0
     """Longest text it takes; 0 where it is no text."""
+    default: Any = None
+    """What an item has that was written before the field was there, as the schema says; None: nothing."""
+
+    @property
+    def staged(self) -> str:
+        """Its type where files are copied to: a Parquet column of text cannot be copied into SUPER as what it says."""
+        return f"VARCHAR({self.max_bytes})" if self.redshift == SUPER else self.redshift
 
 
 FEED_COLUMNS: Final = (
@@ -66,12 +76,12 @@ _PLAIN: Final[Mapping[str, tuple[str, pa.DataType]]] = {
 def image_columns(avsc: Mapping[str, Any]) -> tuple[Column, ...]:
     """The typed columns of an image schema, in its order; a field that it adds later becomes a new last column.
 
-    Numbers, text, decimals, times and truth values have types of their own; lists, maps and records are JSON text.
+    Numbers, text, decimals, times and truth values have types of their own; lists, maps and records are SUPER.
 
     Raises:
         ConfigError: two fields would have one column name, or a field's name begins like the feed's own.
     """
-    columns = tuple(_column_of(field) for field in avsc["fields"])
+    columns = tuple(_with_default(_column_of(field), field.get("default")) for field in avsc["fields"])
     names = [column.name for column in columns]
     faults = [f"two fields of the image are called {name} in the warehouse" for name in names if names.count(name) > 1]
     faults += [f"the field {name} begins like the feed's own columns" for name in names if name.startswith(PREFIX)]
@@ -108,7 +118,15 @@ def _column_of(field: Mapping[str, Any]) -> Column:
         return Column(name, f"VARCHAR({TEXT_BYTES})", pa.string(), source, max_bytes=TEXT_BYTES)
     if base in {"bytes", "fixed"}:
         return Column(name, f"VARCHAR({JSON_BYTES})", pa.string(), source, _base64, JSON_BYTES)
-    return Column(name, f"VARCHAR({JSON_BYTES})", pa.string(), source, json_text, JSON_BYTES)
+    return Column(name, SUPER, pa.string(), source, json_text, JSON_BYTES)
+
+
+def _with_default(column: Column, default: Any) -> Column:
+    """Only what is the same in Avro's JSON and in SQL: text, numbers, truth values, and nested data as JSON."""
+    if column.redshift == SUPER and default is not None:
+        return replace(column, default=json_text(default))
+    plain = column.convert is None and isinstance(default, str | int | float) and not pa.types.is_decimal(column.arrow)
+    return replace(column, default=default) if plain else column
 
 
 def json_text(value: Any) -> str | None:

@@ -17,7 +17,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from consumers.analytics.loads import Load
-from consumers.analytics.tables import Tables, definitions, literal, names, quoted
+from consumers.analytics.tables import (
+    Tables,
+    definitions,
+    from_staged,
+    literal,
+    names,
+    quoted,
+    staged_definitions,
+)
 from schemas.change import Op
 
 MOVED: Final = "ledger rows in place"
@@ -81,7 +89,7 @@ def _move_ledger(tables: Tables, load: Load, manifest_url: str) -> list[str]:
 
 def _stage(tables: Tables, load: Load, manifest_url: str, copy_role: str) -> list[str]:
     return [
-        f"CREATE TEMP TABLE load_staging ({definitions(tables.history_columns)})",
+        f"CREATE TEMP TABLE load_staging ({staged_definitions(tables.history_columns)})",
         f"COPY load_staging FROM {literal(manifest_url)} IAM_ROLE {literal(copy_role)} FORMAT AS PARQUET MANIFEST",
         _check("SELECT COUNT(*) AS found FROM load_staging", load.count, "rows staged"),
     ]
@@ -91,7 +99,7 @@ def _merge_current(tables: Tables) -> list[str]:
     current, columns = tables.current, tables.current_columns
     updates = ", ".join(f"{quoted(column.name)} = load_latest.{quoted(column.name)}" for column in columns)
     latest = f"""
-        INSERT INTO load_latest SELECT {names(columns)}, feed_op = {literal(Op.DELETE)} FROM (
+        INSERT INTO load_latest SELECT {from_staged(columns)}, feed_op = {literal(Op.DELETE)} FROM (
             SELECT *, ROW_NUMBER() OVER (
                 PARTITION BY feed_key ORDER BY feed_version DESC, feed_ordinal DESC) AS place
             FROM load_staging) AS ranked
@@ -109,14 +117,14 @@ def _merge_current(tables: Tables) -> list[str]:
 
 
 def _add_history(tables: Tables) -> list[str]:
-    history, columns = tables.history, names(tables.history_columns)
+    history, columns = tables.history, tables.history_columns
     # an event has one time, so the sort key narrows the search for its id
     known = f"""
         DELETE FROM load_staging USING {history}
         WHERE load_staging.feed_event_id = {history}.feed_event_id
         AND load_staging.feed_occurred_at = {history}.feed_occurred_at"""
     new = f"""
-        INSERT INTO {history} ({columns}) SELECT {columns} FROM (
+        INSERT INTO {history} ({names(columns)}) SELECT {from_staged(columns)} FROM (
             SELECT *, ROW_NUMBER() OVER (PARTITION BY feed_event_id ORDER BY feed_offset) AS place
             FROM load_staging) AS ranked
         WHERE place = 1"""

@@ -228,6 +228,7 @@ class Loader:
             under_way.refusals += status.state is StatementState.FAILED
             self._read_fate(under_way, now_ms, status.error)
         elif now_ms - under_way.submitted_ms >= self._warehouse.timeout_ms:
+            self._warehouse.cancel(under_way.statement_id)
             self._read_fate(under_way, now_ms, "it has not ended in time")
 
     def _read_fate(self, under_way: _UnderWay, now_ms: int, why: str) -> None:

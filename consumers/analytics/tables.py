@@ -1,13 +1,13 @@
-"""The warehouse's tables: names, definitions, and what a newer image schema adds. Pure: SQL as text."""
+"""The warehouse's tables: their names and definitions. Pure: SQL as text."""
 
 # ruff: noqa: S608 - every name and literal is quoted here, and none comes from a record
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumers.analytics.columns import FEED_COLUMNS, Column
+from consumers.analytics.columns import FEED_COLUMNS, SUPER, Column
 
 CURRENT_FEED = ("feed_key", "feed_version", "feed_event_id", "feed_op", "feed_occurred_at")
 """The feed's columns that the current state has as well; besides them it has ``feed_deleted``."""
@@ -84,30 +84,24 @@ class Tables:
     def create_view(self) -> str:
         """The living items, without the feed's bookkeeping."""
         columns = names(self.image)
-        return f"CREATE OR REPLACE VIEW {self.view} AS SELECT {columns} FROM {self.current} WHERE NOT feed_deleted"
-
-    def columns_of(self, table: str) -> str:
-        """A query for the column names of one of the tables."""
-        schema, _, name = table.partition(".")
-        return (
-            "SELECT column_name FROM information_schema.columns "
-            f"WHERE table_schema = {literal(schema)} AND table_name = {literal(name)}"
-        )
-
-    def add_columns(self, table: str, present: Iterable[str]) -> list[str]:
-        """Statements for the columns that a newer image schema has and the table has not."""
-        known = set(present)
-        wanted = self.current_columns if table == self.current else self.history_columns
-        return [
-            f"ALTER TABLE {table} ADD COLUMN {quoted(column.name)} {column.redshift}"
-            for column in wanted
-            if column.name not in known
-        ]
+        return f"CREATE VIEW {self.view} AS SELECT {columns} FROM {self.current} WHERE NOT feed_deleted"
 
 
 def definitions(columns: Sequence[Column]) -> str:
     """``"a" BIGINT, "b" VARCHAR(10)``."""
     return ", ".join(f"{quoted(column.name)} {column.redshift}" for column in columns)
+
+
+def staged_definitions(columns: Sequence[Column]) -> str:
+    """The same with the types that files are copied into."""
+    return ", ".join(f"{quoted(column.name)} {column.staged}" for column in columns)
+
+
+def from_staged(columns: Sequence[Column]) -> str:
+    """``"a", JSON_PARSE("b")``: staged columns as the tables hold them."""
+    return ", ".join(
+        f"JSON_PARSE({quoted(column.name)})" if column.redshift == SUPER else quoted(column.name) for column in columns
+    )
 
 
 def names(columns: Sequence[Column], table: str = "") -> str:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from connectors.redshift import Redshift, StatementStatus
+from consumers.analytics.evolution import columns_query, evolve, found_of
 from consumers.analytics.load_sql import ledger_query, load_statements
 from consumers.analytics.loads import Load
 from consumers.analytics.tables import Tables
@@ -22,20 +23,19 @@ class Warehouse:
         self.tables = tables
 
     def prepare(self) -> None:
-        """Create the tables, and add the columns that a newer image schema has. May be repeated, by several at once.
+        """Create the tables, and give them what a newer image schema has. May be repeated, by several at once.
 
         Raises:
+            ConfigError: a column has a type that the image schema's cannot follow.
             RetryableError: the warehouse is away, or another loader changed the tables at the same time.
         """
         tables = self.tables
         self._redshift.run(tables.create())
-        additions: list[str] = []
-        for table in (tables.current, tables.history):
-            present = [row["column_name"] for row in self._redshift.query(tables.columns_of(table))]
-            additions += tables.add_columns(table, present)
-        for addition in additions:
-            log.info("warehouse column added sql=%s", addition)
-        self._redshift.run([*additions, tables.create_view()])
+        changes = evolve(tables, found_of(tables, self._redshift.query(columns_query(tables))))
+        for change in changes:
+            log.info("warehouse table changed sql=%s", " ".join(change.split()))
+        if changes:
+            self._redshift.run(changes)
 
     def ledger(self, topic: str) -> dict[Partition, int]:
         """The next offset of each partition of a topic that was ever loaded.
@@ -59,6 +59,10 @@ class Warehouse:
     def status(self, statement_id: str) -> StatementStatus:
         """What became of a load's statement."""
         return self._redshift.status(statement_id)
+
+    def cancel(self, statement_id: str) -> None:
+        """End a load that takes too long; the ledger then says whether it committed before."""
+        self._redshift.cancel(statement_id)
 
     @property
     def timeout_ms(self) -> int:

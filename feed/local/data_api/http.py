@@ -11,9 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from feed.local.data_api.engine import Engine
-from feed.local.data_api.statements import Refused, Statement, Status, SubStatement
+from feed.local.data_api.parameters import with_values
+from feed.local.data_api.statements import Busy, Refused, Statement, Status, SubStatement
 
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
+MAX_WAIT_S: Final = 30
+"""Longest that DescribeStatement waits for an end."""
 PAGE_ROWS: Final = 1_000
 """Rows of one page of a result."""
 
@@ -34,15 +37,20 @@ class Api:
             "BatchExecuteStatement": lambda body: self._submit(body, body["Sqls"], batch=True),
             "DescribeStatement": self._describe,
             "GetStatementResult": self._result,
+            "CancelStatement": self._cancel,
             "ListStatements": lambda _body: {"Statements": [_head(entry) for entry in self._engine.statements()]},
         }
 
     def _submit(self, body: dict[str, Any], sqls: list[str], *, batch: bool) -> dict[str, Any]:
-        if body.get("Parameters"):
-            raise Refused("not emulated: Parameters")
         target = {name: body[name] for name in _TARGETS if body.get(name)}
-        if "WorkgroupName" not in target and "ClusterIdentifier" not in target:
-            raise Refused("Either WorkgroupName or ClusterIdentifier is needed")
+        if ("WorkgroupName" in target) == ("ClusterIdentifier" in target):
+            raise Refused("Either WorkgroupName or ClusterIdentifier is needed, and not both")
+        if "Database" not in target:
+            raise Refused("Database is needed")
+        if body.get("ExecutionMode", "TRANSACTION") != "TRANSACTION" or body.get("SessionId"):
+            raise Refused("not emulated: ExecutionMode AUTO_COMMIT, sessions")
+        given = {parameter["name"]: parameter["value"] for parameter in body.get("Parameters") or []}
+        sqls = with_values(sqls, given) if given else sqls
         return _head(self._engine.submit(sqls, batch=batch, target=target, token=body.get("ClientToken", "")))
 
     def _find(self, statement_id: str) -> Statement:
@@ -51,13 +59,21 @@ class Api:
             raise Unknown("Query does not exist.")
         return statement
 
+    def _cancel(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._find(body["Id"])
+        self._engine.cancel(body["Id"])
+        return {"Status": True}
+
     def _describe(self, body: dict[str, Any]) -> dict[str, Any]:
         statement = self._find(body["Id"])
+        statement.done.wait(min(int(body.get("WaitTimeSeconds") or 0), MAX_WAIT_S))
         answer = _head(statement) | {
             "UpdatedAt": statement.updated_at,
             "Duration": statement.duration_ns,
             "HasResultSet": any(sub.rows is not None for sub in statement.subs),
             "QueryString": statement.subs[0].sql,
+            "ResultRows": -1,
+            "ResultSize": -1,
         }
         if statement.error:
             answer["Error"] = statement.error
@@ -73,7 +89,9 @@ class Api:
             raise Refused("Query does not have result. Please check query status with DescribeStatement.")
         start = int(body.get("NextToken") or 0)
         answer: dict[str, Any] = {
-            "ColumnMetadata": [{"name": name, "label": name, "typeName": kind.lower()} for name, kind in rows.columns],
+            "ColumnMetadata": [
+                {"name": name, "label": name, "typeName": _type_name(kind)} for name, kind in rows.columns
+            ],
             "Records": [[_field(value) for value in row] for row in rows.values[start : start + PAGE_ROWS]],
             "TotalNumRows": len(rows.values),
         }
@@ -100,6 +118,10 @@ def _sub(sub: SubStatement) -> dict[str, Any]:
         "ResultRows": len(sub.rows.values) if sub.rows is not None else -1,
     }
     return answer | ({"Error": sub.error} if sub.error else {})
+
+
+def _type_name(kind: str) -> str:
+    return {"json": "super", "decimal": "numeric", "double": "float8"}.get(kind.partition("(")[0].lower(), kind.lower())
 
 
 def _field(value: Any) -> dict[str, Any]:
@@ -165,6 +187,8 @@ def _call(api: Api, name: str, body: bytes) -> tuple[int, dict[str, Any]]:
         return 200, operation(json.loads(body or b"{}"))
     except Unknown as unknown:
         return 400, _error("ResourceNotFoundException", str(unknown))
+    except Busy as busy:
+        return 400, _error("ActiveStatementsExceededException", str(busy))
     except (Refused, ValueError, KeyError) as refused:
         return 400, _error("ValidationException", str(refused))
 

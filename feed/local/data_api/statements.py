@@ -12,10 +12,15 @@ class Refused(Exception):  # noqa: N818 - it is an answer of the service, quoted
     """The service says no, in its own words."""
 
 
+class Busy(Exception):  # noqa: N818 - as above
+    """As many statements are active as the service takes."""
+
+
 class Status(StrEnum):
     """States as the Data API names them."""
 
     SUBMITTED = "SUBMITTED"
+    PICKED = "PICKED"
     STARTED = "STARTED"
     FINISHED = "FINISHED"
     FAILED = "FAILED"
@@ -56,4 +61,5 @@ class Statement:
     error: str = ""
     updated_at: float = 0.0
     duration_ns: int = 0
+    cancelled: bool = False
     done: threading.Event = field(default_factory=threading.Event)

@@ -2,84 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
-import threading
-from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
-import boto3
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ClientError
 
-from connectors.redshift import Redshift, RedshiftSettings, StatementError, StatementState
-from feed.local.data_api import Engine, Refused
-from feed.local.data_api.http import serve
+from connectors.redshift import Redshift, StatementError, StatementState
+from feed.local.data_api import Refused
 from feed.local.data_api.translation import Act, translate
+from schemas.errors import FatalError
+from tests.unit.data_api.bucket import FakeS3
 
 ROLE = "arn:aws:iam::1:role/copy"
-
-
-class FakeS3:
-    """The one call that COPY makes."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        if Key not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": Key}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key])}
-
-    def put_table(self, key: str, table: pa.Table) -> int:
-        out = io.BytesIO()
-        pq.write_table(table, out)
-        self.objects[key] = out.getvalue()
-        return len(out.getvalue())
-
-    def put_manifest(self, key: str, entries: list[tuple[str, int]]) -> None:
-        self.objects[key] = json.dumps(
-            {"entries": [{"url": f"s3://b/{k}", "mandatory": True, "meta": {"content_length": n}} for k, n in entries]}
-        ).encode()
-
-
-@pytest.fixture
-def s3() -> FakeS3:
-    """An empty bucket."""
-    return FakeS3()
-
-
-@pytest.fixture
-def engine(s3: FakeS3) -> Iterator[Engine]:
-    """An engine in memory."""
-    engine = Engine(":memory:", s3)  # type: ignore[arg-type]  # the one call that is made
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def redshift(engine: Engine) -> Iterator[Redshift]:
-    """boto3's own client against the server."""
-    server = serve(engine, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    client = boto3.client(
-        "redshift-data",
-        endpoint_url=f"http://127.0.0.1:{server.server_address[1]}",
-        region_name="ap-southeast-2",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-    )
-    yield Redshift(
-        client, RedshiftSettings(workgroup="local", copy_role="arn:aws:iam::1:role/copy", poll_interval_ms=10)
-    )
-    client.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 UPDATE = "WHEN MATCHED THEN UPDATE SET b = s.b"
@@ -100,6 +34,21 @@ INSERT = "WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a)"
         ("CREATE TABLE t (a UUID)", "type"),
         ("ALTER TABLE t ADD COLUMN a INTEGER, ADD COLUMN b INTEGER", "one column"),
         ("ALTER TABLE t ADD COLUMN IF NOT EXISTS a INTEGER", "IF NOT EXISTS"),
+        (f"MERGE INTO t USING s ON t.a = s.a {UPDATE.replace('SET b', 'SET t.b')} {INSERT}", "without its table"),
+        ("INSERT INTO t (a) VALUES (1) RETURNING a", "RETURNING"),
+        ("CREATE TABLE t (a DECIMAL(39,2))", "precision"),
+        ("CREATE TABLE t (a SUPER) DISTKEY (a)", "SUPER column"),
+        (f"CREATE TABLE t ({', '.join(f'c{n} INTEGER' for n in range(1601))})", "1600 columns"),
+        (f"CREATE TABLE {'t' * 128} (a INTEGER)", "127 bytes"),
+        ("ALTER TABLE t ADD COLUMN a INTEGER NOT NULL", "NOT NULL"),
+        ("ALTER TABLE t ADD COLUMN a INTEGER UNIQUE", "no key"),
+        ("ALTER TABLE t ALTER COLUMN a TYPE VARCHAR(300)", "transaction block"),
+        ("SELECT COUNT(*) FILTER (WHERE a > 1) FROM t", "FILTER"),
+        ("SELECT DISTINCT ON (a) a, b FROM t", "DISTINCT ON"),
+        ("SELECT a FROM t, LATERAL (SELECT 1) AS x", "LATERAL"),
+        ("SELECT * FROM generate_series(1, 3)", "generate_series"),
+        ("SELECT epoch_ms(a) FROM t", "epoch_ms does not exist"),
+        ("SELECT list_sort(a) FROM t", "list_sort does not exist"),
         ("COMMIT", "transaction of its own"),
         ("SELECT 1; SELECT 2", "multiple commands"),
         ("SELEC 1", "syntax|not emulated"),
@@ -140,8 +89,71 @@ def test_values_come_back_as_the_data_api_gives_them(redshift: Redshift) -> None
 
 def test_long_results_come_in_pages(redshift: Redshift) -> None:
     """More rows than a page are all read."""
-    rows = redshift.query("SELECT range AS n FROM range(2500)", token="1")
+    digits = "(" + " UNION ALL ".join(f"SELECT {n} AS d" for n in range(50)) + ")"
+    rows = redshift.query(f"SELECT a.d * 50 + b.d AS n FROM {digits} AS a, {digits} AS b ORDER BY n", token="1")
     assert [row["n"] for row in rows] == list(range(2500))
+
+
+def test_lock_needs_the_table(redshift: Redshift) -> None:
+    """LOCK of a table that is not there fails, as every statement that names it."""
+    redshift.run(["CREATE TABLE public.t (a INTEGER)"], token="1")
+    redshift.run(["LOCK TABLE public.t", "INSERT INTO public.t (a) VALUES (1)"], token="2")
+    with pytest.raises(StatementError, match="does not exist"):
+        redshift.run(["LOCK TABLE public.u"], token="3")
+
+
+def test_names_are_folded(redshift: Redshift) -> None:
+    """Also a quoted name is lower case, as it is in Redshift unless a session asks otherwise."""
+    redshift.run(['CREATE TABLE public."T" ("orderId" INTEGER)', 'INSERT INTO public.t ("ORDERID") VALUES (1)'])
+    assert redshift.query('SELECT "orderId" AS "Total" FROM public.t') == [{"total": 1}]
+
+
+def test_nested_data_is_super(redshift: Redshift) -> None:
+    """JSON_PARSE makes SUPER, refuses what is no JSON, and the catalog knows the type."""
+    redshift.run(["CREATE TABLE public.t (a SUPER)", """INSERT INTO public.t (a) SELECT JSON_PARSE('[{"b": 1}]')"""])
+    assert redshift.query("SELECT a FROM public.t") == [{"a": '[{"b":1}]'}]
+    rows = redshift.query("SELECT data_type FROM svv_columns WHERE table_name = 't'")
+    assert rows == [{"data_type": "super"}]
+    with pytest.raises(StatementError, match="JSON"):
+        redshift.run(["INSERT INTO public.t (a) SELECT JSON_PARSE('{')"])
+
+
+def test_two_rows_for_one_are_no_merge(redshift: Redshift) -> None:
+    """Two source rows for one target row fail the MERGE, where DuckDB would take one of them."""
+    redshift.run(["CREATE TABLE t (a INTEGER, b INTEGER)", "CREATE TABLE s (a INTEGER, b INTEGER)"])
+    redshift.run(["INSERT INTO t (a, b) VALUES (1, 0)", "INSERT INTO s (a, b) VALUES (1, 1), (1, 2), (2, 3)"])
+    merge = (
+        f"MERGE INTO t USING s ON t.a = s.a {UPDATE} {INSERT.replace('(a)', '(a, b)').replace('(s.a)', '(s.a, s.b)')}"
+    )
+    with pytest.raises(StatementError, match="multiple matches"):
+        redshift.run([merge])
+    redshift.run(["DELETE FROM s WHERE b = 2", merge])
+    assert redshift.query("SELECT a, b FROM t ORDER BY a") == [{"a": 1, "b": 1}, {"a": 2, "b": 3}]
+
+
+def test_a_view_is_no_source_of_a_merge(redshift: Redshift) -> None:
+    """MERGE reads tables only."""
+    redshift.run(["CREATE TABLE public.t (a INTEGER, b INTEGER)", "CREATE VIEW public.s AS SELECT a, b FROM public.t"])
+    with pytest.raises(StatementError, match="not a view"):
+        redshift.run([f"MERGE INTO public.t USING public.s ON public.t.a = public.s.a {UPDATE} {INSERT}"])
+
+
+def test_a_view_keeps_its_columns(redshift: Redshift) -> None:
+    """CREATE OR REPLACE VIEW takes the same columns only; the table under a view cannot be dropped."""
+    redshift.run(["CREATE TABLE public.t (a INTEGER, b INTEGER)", "CREATE VIEW public.v AS SELECT a FROM public.t"])
+    redshift.run(["CREATE OR REPLACE VIEW public.v AS SELECT a FROM public.t WHERE a > 1"])
+    with pytest.raises(StatementError, match="columns of a view"):
+        redshift.run(["CREATE OR REPLACE VIEW public.v AS SELECT a, b FROM public.t"])
+    with pytest.raises(StatementError, match="depends on it"):
+        redshift.run(["DROP TABLE public.t"])
+    redshift.run(["DROP VIEW public.v", "DROP TABLE public.t"])
+
+
+def test_a_text_column_without_a_length_has_256_bytes(redshift: Redshift) -> None:
+    """VARCHAR alone is VARCHAR(256)."""
+    redshift.run(["CREATE TABLE t (a VARCHAR)", f"INSERT INTO t (a) VALUES ('{'x' * 256}')"])
+    with pytest.raises(StatementError, match="CHECK"):
+        redshift.run([f"INSERT INTO t (a) VALUES ('{'x' * 257}')"])
 
 
 def test_keys_are_not_enforced_and_lengths_are(redshift: Redshift) -> None:
@@ -160,6 +172,13 @@ def test_a_token_starts_a_statement_once(redshift: Redshift) -> None:
     first = redshift.run(["INSERT INTO t (a) VALUES (1)"], token="1")
     assert redshift.run(["INSERT INTO t (a) VALUES (1)"], token="1") == first
     assert redshift.query("SELECT COUNT(*) AS n FROM t", token="2") == [{"n": 1}]
+
+
+def test_a_token_with_other_statements_is_refused(redshift: Redshift) -> None:
+    """The same token for something else is an error of the client, not a second meaning."""
+    redshift.run(["CREATE TABLE t (a INTEGER)"], token="1")
+    with pytest.raises(FatalError, match="other parameters"):
+        redshift.run(["CREATE TABLE u (a INTEGER)"], token="1")
 
 
 def test_an_unknown_statement_is_of_unknown_fate(redshift: Redshift) -> None:
