@@ -18,15 +18,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from feed.local import BrokerCluster, DynamoDbLocal, Guardian, LocalSettings, Site
+from feed.local import BrokerCluster, DynamoDbLocal, LocalSettings, Site
 from feed.local.jars import dynamodb_jars, kafka_jars
 from feed.local.tools import require_java
 from feed.testing import unique_name
 from feed.testing.tables import new_rolling_table
 from feed.verify import Verdict
-from tests.faults.producers.campaign import Shaker, answers, until
+from tests.faults.producers.campaign import Shaker, answers, own_site, until
 from tests.faults.producers.progress import ProgressReader, SteadyWriter, verdict_of
 from tests.integration.producers.producer_bench import Bench
 
@@ -93,13 +92,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="writes a second")
     parser.add_argument("--kafka", default=LocalSettings().kafka_version, help="version of the brokers")
     told = parser.parse_args()
-    with TemporaryDirectory() as folder, ExitStack() as stack:
-        guardian = Guardian()
-        stack.callback(guardian.close)
-        settings = LocalSettings(kafka_version=told.kafka)
-        site = Site(Path(folder) / "state", Path(folder) / "logs", guardian, settings, disposable=True)
-        site.state_dir.mkdir()
-        bench, cluster = stack.enter_context(parts(site, Path(folder)))
+    with own_site(LocalSettings(kafka_version=told.kafka)) as site, parts(site, site.state_dir) as (bench, cluster):
         result = run(bench, cluster, rounds=told.rounds, rate=told.rate, say=partial(print, flush=True))
     print(f"Kafka {told.kafka}, {len(result.stood_still_s)} restarts in {result.seconds:.0f} s")
     print(f"stood still {max(result.stood_still_s):.1f} s at most")

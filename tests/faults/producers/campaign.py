@@ -237,24 +237,31 @@ def run(bench: Bench, *, seconds: float, each: int, seed: int, say: Callable[[st
 
 
 @contextmanager
-def parts(kafka_version: str | None = None) -> Iterator[Bench]:
-    """A bench with a broker and a DynamoDB Local of its own."""
-    with TemporaryDirectory() as folder, ExitStack() as stack:
+def own_site(settings: LocalSettings) -> Iterator[Site]:
+    """A place for parts, in memory where there is such a folder: the table's file is written to with every put."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder, ExitStack() as stack:
         guardian = Guardian()
         stack.callback(guardian.close)
-        settings = LocalSettings() if kafka_version is None else LocalSettings(kafka_version=kafka_version)
         site = Site(Path(folder) / "state", Path(folder) / "logs", guardian, settings, disposable=True)
         site.state_dir.mkdir()
+        yield site
+
+
+@contextmanager
+def parts(site: Site) -> Iterator[Bench]:
+    """A bench with a broker and a DynamoDB Local of its own."""
+    with ExitStack() as stack:
         java = require_java(install=False)
-        broker = Broker("solo", site, java=java, jars=kafka_jars(settings))
-        store = DynamoDbLocal(site, java=java, jars=dynamodb_jars(settings), on_disk=True)
+        broker = Broker("solo", site, java=java, jars=kafka_jars(site.settings))
+        store = DynamoDbLocal(site, java=java, jars=dynamodb_jars(site.settings), on_disk=True)
         for part in (broker, store):
             stack.callback(part.finish)
             part.start()
         for part in (broker, store):
             part.wait_ready()
         table = new_rolling_table(store)
-        bench = Bench(unique_name("orders"), broker.bootstrap, table, store.endpoint, site, Path(folder))
+        bench = Bench(unique_name("orders"), broker.bootstrap, table, store.endpoint, site, site.state_dir)
         stack.callback(bench.close)
         yield bench
 
@@ -265,9 +272,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--each", type=int, default=5, help="least number of strikes at each point")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kafka", help="version of the broker")
+    parser.add_argument("--kafka", default=LocalSettings().kafka_version, help="version of the broker")
     told = parser.parse_args()
-    with parts(told.kafka) as bench:
+    with own_site(LocalSettings(kafka_version=told.kafka)) as site, parts(site) as bench:
         say = partial(print, flush=True)
         report = run(bench, seconds=told.seconds, each=told.each, seed=told.seed, say=say)
     print("\n".join(report.lines()))

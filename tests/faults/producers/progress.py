@@ -12,7 +12,7 @@ from typing import Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from feed.testing import RollingTable
+from feed.testing import RollingTable, Table
 from feed.verify import Verdict, expect
 from feed.verify.record import RecordReader
 from feed.verify.topics import TopicReader, TopicsAudit, read_control
@@ -26,7 +26,9 @@ from tests.integration.producers.producer_bench import CODEC, PARTITIONS, SLOTS,
 class SteadyWriter:
     """Writes the next revision of each order in turn, at a rate, and keeps an entry of every acknowledged write."""
 
-    def __init__(self, table: RollingTable, *, orders: int = 64, rate_per_s: float = 100.0, threads: int = 1) -> None:
+    def __init__(
+        self, table: RollingTable | Table, *, orders: int = 64, rate_per_s: float = 100.0, threads: int = 1
+    ) -> None:
         self.entries: list[Entry] = []
         self.revisions: dict[str, int] = defaultdict(int)
         self._client, self._table = table.aws.client("dynamodb"), table.name

@@ -19,7 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from connectors.kafka import KafkaClients, KafkaSettings
 from feed.local import Program, Site, free_port
-from feed.testing import RollingTable, create_topics
+from feed.testing import RollingTable, Table, create_topics
 from feed.testing.tables import aws_settings
 from schemas import bundled
 from schemas.codec import ChangeCodec
@@ -102,7 +102,15 @@ class Bench:
     """One feed."""
 
     def __init__(
-        self, feed: str, bootstrap: str, table: RollingTable, endpoint: str, site: Site, tmp: Path, *, copies: int = 1
+        self,
+        feed: str,
+        bootstrap: str,
+        table: RollingTable | Table,
+        endpoint: str,
+        site: Site,
+        tmp: Path,
+        *,
+        copies: int = 1,
     ) -> None:
         self.feed, self.table, self.site, self.tmp = feed, table, site, tmp
         self.endpoint, self.bootstrap = endpoint, bootstrap
