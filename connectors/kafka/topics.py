@@ -33,6 +33,8 @@ class TopicSpec:
     partitions: int
     replication_factor: int
     config: Mapping[str, str] = field(default_factory=dict)
+    resized_by: str = ""
+    """The command that changes the number of partitions, where that is never done in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ def plan_topics(
             continue
         if state.partitions != spec.partitions:
             step = f"{state.partitions} to {spec.partitions} partitions"
-            if spec.partitions < state.partitions:
+            if spec.resized_by:
+                refused.append(f"topic {spec.name}: {step} is never done in place, but by `{spec.resized_by}`")
+            elif spec.partitions < state.partitions:
                 refused.append(
                     f"topic {spec.name}: {step}: Kafka cannot remove partitions; "
                     f"delete the topic or set {state.partitions}"

@@ -1,4 +1,4 @@
-"""``feed slots``: how far the producer's slots are, and who has them."""
+"""``feed slots``: how far the producer's slots are, who has them, and another number of them."""
 
 from __future__ import annotations
 
@@ -35,23 +35,61 @@ def show(
     """Each slot: its worker, epoch, shards by state, age of its last position, and what is held and why."""
     from connectors.kafka import KafkaClients  # noqa: PLC0415 - not for `feed --help`
     from feed.operate import assignment_of, slots_of  # noqa: PLC0415 - as above
-    from feed.run.preflight import check_topics  # noqa: PLC0415 - as above
     from feed.run.process import now_ms  # noqa: PLC0415 - as above
     from feed.verify.topics import TopicReader  # noqa: PLC0415 - as above
+    from producers.stream import find_positions  # noqa: PLC0415 - as above
 
     loaded = load(config)
-    topic, group = f"{loaded.feed}.positions", f"{loaded.feed}.producer"
     clients = KafkaClients(loaded.source.kafka, client_id="feed-slots")
-    check_topics(loaded, loaded.table.region, clients, (topic,))
+    clients.check(loaded.table.region)
+    topic, group = find_positions(clients, loaded.feed).name, f"{loaded.feed}.producer"
     reader = TopicReader(clients, topic)
     views = slots_of(_entries(reader), reader.partitions())
     assignment = assignment_of(clients.admin(), group, topic)
     if as_json:
         lines = [{**asdict(view), "owner": assignment.owners.get(view.slot)} for view in views]
         said = {"name": group, "state": assignment.state, "fault": assignment.fault}
-        typer.echo(orjson.dumps({"group": said, "slots": lines}, option=orjson.OPT_INDENT_2).decode())
+        told = {"group": said, "topic": topic, "slots": lines}
+        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
         return
     _print(views, assignment, group, now_ms())
+    if len(views) != loaded.topic.slots:
+        Console().print(
+            f"{topic} has {len(views)} slots, topic.slots says {loaded.topic.slots}: what the topic has counts; "
+            "correct the file, or run `feed slots resize`",
+            style="yellow",
+            highlight=False,
+        )
+
+
+@app.command(epilog="Example: feed slots resize 16 -c feed.yaml")
+def resize(
+    slots: Annotated[int, typer.Argument(min=1, max=256, help="How many slots there shall be.")],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Bring the feed to another number of slots. Stop all its producers first; start them again afterwards.
+
+    All positions go into a new topic in one transaction. Interrupted at any point, it is run again and goes on; no
+    change is lost or published twice.
+    """
+    from connectors.kafka import KafkaClients  # noqa: PLC0415 - not for `feed --help`
+    from feed.operate.resize import resize_slots  # noqa: PLC0415 - as above
+
+    loaded = load(config)
+    clients = KafkaClients(loaded.source.kafka, client_id="feed-slots")
+    clients.check(loaded.table.region)
+    done = resize_slots(loaded, clients, slots)
+    if done.before == done.after:
+        typer.echo(f"nothing to do: {done.after.name} has {slots} slots")
+        return
+    typer.echo(
+        f"{done.before.name} ({done.before.slots} slots) → {done.after.name} ({slots} slots): {done.records} records"
+    )
+    typer.echo(
+        f"set topic.slots: {slots} in the file and start the producers; {done.before.name} is no longer read, and may "
+        "be deleted once they run"
+    )
 
 
 def _entries(reader: TopicReader) -> Iterator[Entry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connectors.kafka import TopicSpec
 from feed.config.root import FeedConfig
 from schemas.snapshot import snapshot_topic
@@ -12,8 +14,11 @@ TARGET_RETENTION_HOURS = 24
 DEAD_LETTER_RETENTION_MS = 90 * 24 * HOUR_MS
 
 
-def topic_specs(config: FeedConfig, region: str) -> tuple[TopicSpec, ...]:
-    """The feed's topics in ``region``: changes and control everywhere, positions and dead letters at the source."""
+def topic_specs(config: FeedConfig, region: str, *, positions: str | None = None) -> tuple[TopicSpec, ...]:
+    """The feed's topics in ``region``: changes and control everywhere, positions and dead letters at the source.
+
+    ``positions`` names the positions topic that is in use, where a resize has made a newer one.
+    """
     if not config.has_topic(region):
         return ()
     settings = config.regions[region]
@@ -37,20 +42,24 @@ def topic_specs(config: FeedConfig, region: str) -> tuple[TopicSpec, ...]:
         spec(f"{config.feed}.control", 1, retention_ms="-1"),
     ]
     if at_source:
+        slots = spec(
+            positions or f"{config.feed}.positions",
+            config.topic.slots,
+            cleanup_policy="compact",
+            # the active segment is never compacted, and a take-over reads it to its end: keep it small
+            segment_bytes=str(16 * 1024 * 1024),
+            segment_ms=str(10 * 60 * 1000),
+            min_cleanable_dirty_ratio="0.1",
+        )
         specs += [
-            spec(
-                f"{config.feed}.positions",
-                config.topic.slots,
-                cleanup_policy="compact",
-                # the active segment is never compacted, and a take-over reads it to its end: keep it small
-                segment_bytes=str(16 * 1024 * 1024),
-                segment_ms=str(10 * 60 * 1000),
-                min_cleanable_dirty_ratio="0.1",
-            ),
+            replace(slots, resized_by=f"feed slots resize {config.topic.slots}"),
             # how far a first load is, and whether one is due: a few hundred bytes, compacted
             spec(snapshot_topic(config.feed), 1, cleanup_policy="compact", segment_bytes=str(16 * 1024 * 1024)),
             spec(f"{config.feed}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS)),
         ]
+    else:
+        # what the audit of this region's copy found; a few records, if any
+        specs.append(spec(f"{config.feed}.mirror-audit", 1, retention_ms="-1"))
     specs += [
         spec(f"{config.feed}.{name}.dead-letter", 1, retention_ms=str(DEAD_LETTER_RETENTION_MS))
         for name, consumer in config.consumers.items()

@@ -21,6 +21,8 @@ class Assignment:
     """The group's state in words."""
     owners: Mapping[int, str] = field(default_factory=dict)
     """Partition → ``client id at host``."""
+    members: tuple[str, ...] = ()
+    """All of them, those without a partition too: ``client id at host``."""
     fault: str = ""
     """Why the owners are unknown; empty when they are known."""
 
@@ -37,11 +39,12 @@ def assignment_of(admin: AdminClient, group: str, topic: str, *, bound_s: float 
         if fault.code() == KafkaError.GROUP_ID_NOT_FOUND:
             return Assignment("dead")
         return Assignment("unknown", fault=f"{fault.name()} ({fault.str()})")
+    names = {member.member_id: f"{member.client_id} at {member.host.removeprefix('/')}" for member in described.members}
     owners = {
-        place.partition: f"{member.client_id} at {member.host.removeprefix('/')}"
+        place.partition: names[member.member_id]
         for member in described.members
         if member.assignment is not None
         for place in member.assignment.topic_partitions
         if place.topic == topic
     }
-    return Assignment(described.state.name.lower().replace("_", " "), owners)
+    return Assignment(described.state.name.lower().replace("_", " "), owners, members=tuple(sorted(names.values())))

@@ -9,6 +9,7 @@ from producers.stream.filter_settings import Condition, FilterSettings
 from producers.stream.metrics import Families
 from producers.stream.ports import Clock
 from producers.stream.positions_topic import PositionsTopic, find_positions
+from producers.stream.resize import Resize, Resized
 from producers.stream.settings import ProducerSettings
 from producers.stream.translate import FeedSource
 from producers.stream.worker import Worker
@@ -21,6 +22,8 @@ __all__ = [
     "FilterSettings",
     "PositionsTopic",
     "ProducerSettings",
+    "Resize",
+    "Resized",
     "Worker",
     "find_positions",
     "needed_but_omitted",
