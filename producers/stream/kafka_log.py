@@ -70,7 +70,14 @@ class KafkaSlotLog:
         self._open = True
 
     def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: Headers, timestamp_ms: int, *, partition: int = -1
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        timestamp_ms: int,
+        *,
+        partition: int = -1,
     ) -> None:
         """See :class:`producers.stream.ports.SlotLog`."""
         producer = self._producer
@@ -187,10 +194,13 @@ class KafkaLog:
                 raise ConfigError(f"there is no topic {name}", hint="create the feed's topics: feed topics apply")
         return len(topics[self._topic].partitions)
 
+    def _transactional_id(self, slot: int) -> str:
+        return slot_id(self._feed, self._version, slot)
+
     def take(self, slot: int) -> KafkaSlotLog:
         """See :class:`producers.stream.ports.Log`."""
         producer = self._clients.transactional_producer(
-            slot_id(self._feed, self._version, slot), transaction_timeout_ms=self._settings.transaction_timeout_ms
+            self._transactional_id(slot), transaction_timeout_ms=self._settings.transaction_timeout_ms
         )
         try:
             # connects first: an init that finds no connection is tried again by the client half a second later only

@@ -31,7 +31,14 @@ class SlotLog(Protocol):
         ...
 
     def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: Headers, timestamp_ms: int, *, partition: int = -1
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        timestamp_ms: int,
+        *,
+        partition: int = -1,
     ) -> None:
         """Add a record to the open transaction; partition -1 lets the key choose. Raises as ``commit``."""
         ...

@@ -17,9 +17,9 @@ HINT = "simulated"
 
 @dataclass(slots=True)
 class Entry:
-    """A record, or a transaction's marker (no key)."""
+    """A record, or a transaction's marker (an empty key)."""
 
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Headers
     timestamp_ms: int
@@ -70,7 +70,7 @@ class SimulatedKafka:
         log, found = self.logs[topic, partition], []
         offset = start
         while offset < len(log) and log[offset].state != "open":
-            if log[offset].state == "committed" and log[offset].key:
+            if log[offset].state == "committed" and log[offset].key != b"":
                 found.append(log[offset])
             offset += 1
         return found, offset
@@ -78,7 +78,7 @@ class SimulatedKafka:
     def decided(self, topic: str) -> list[Entry]:
         """All committed records of a topic, also those behind an open transaction, which no reader sees yet."""
         logs = [log for (name, _), log in self.logs.items() if name == topic]
-        return [entry for log in logs for entry in log if entry.state == "committed" and entry.key]
+        return [entry for log in logs for entry in log if entry.state == "committed" and entry.key != b""]
 
     def client(self, faults: Faults) -> SimulatedLog:
         """The cluster as one worker sees it."""
@@ -139,7 +139,7 @@ class SimulatedLog:
         entries, stable = kafka.committed(topic, slot)
         if stable < len(kafka.logs[topic, slot]):
             raise RetryableError("simulated: an open transaction below the high watermark", hint=HINT)
-        return list({entry.key: entry.value for entry in entries}.items())
+        return list({entry.key or b"": entry.value for entry in entries}.items())
 
 
 class SimulatedSlotLog:
@@ -158,13 +158,20 @@ class SimulatedSlotLog:
         self._id.open, self._id.begun_ms = [], self._kafka.clock.steady_ms()
 
     def publish(
-        self, topic: str, key: bytes, value: bytes | None, headers: Headers, timestamp_ms: int, *, partition: int = -1
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+        timestamp_ms: int,
+        *,
+        partition: int = -1,
     ) -> None:
         """Append; not readable before the commit."""
         self._check()
         kafka = self._kafka
         if partition < 0:
-            partition = zlib.crc32(key) % kafka.partitions[topic]
+            partition = zlib.crc32(key or b"") % kafka.partitions[topic]
         if self._id.open is None:
             raise BatchAbortedError("simulated: no open transaction", hint=HINT)
         entry = Entry(key, value, headers, timestamp_ms, "open")
@@ -213,7 +220,7 @@ class SimulatedFollower:
         topic, found = f"{self.kafka.feed}.positions", []
         for slot in range(self.kafka.partitions[topic]):
             entries, self.offsets[slot] = self.kafka.committed(topic, slot, self.offsets.get(slot, 0))
-            found += [(slot, entry.key, entry.value) for entry in entries]
+            found += [(slot, entry.key or b"", entry.value) for entry in entries]
         return found
 
     def close(self) -> None:
