@@ -34,6 +34,8 @@ Version = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+FormOption = Annotated[Form, typer.Option(help="How MirrorMaker is run, which decides its topics' names.")]
+RegionOption = Annotated[str | None, typer.Option(help="Only the mirror to this region; else every one.")]
 
 
 @app.command(epilog="Example: feed mirror render --form strimzi --image my/strimzi-iam:1 --out deploy/mirror")
@@ -132,6 +134,18 @@ def _read(files: list[str]) -> dict[str, str]:
     return texts
 
 
+@app.command(epilog="Example: feed mirror gaps --region us")
+def gaps(*, config: ConfigOption = None, region: RegionOption = None, json_output: AsJson = False) -> None:
+    """List the gap events that audits wrote beside the copies: what a copy lacks, repeats or holds in another order.
+
+    Exit code 1 when there are any.
+    """
+    from feed.cli import mirror_gaps  # noqa: PLC0415 - of no use to the doctor
+
+    if mirror_gaps.show(load(config), region, as_json=json_output):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: feed mirror audit --region us --once")
 def audit(
     *,
@@ -144,11 +158,22 @@ def audit(
     settle_s: Annotated[float, typer.Option(help="--once: a copy that does not move for so long is behind.")] = 20.0,
     stall_s: Annotated[float, typer.Option(help="So long a record may wait for its copy before health is red.")] = 60.0,
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics and /healthz; else feed.yaml's.")] = None,
+    gaps: Annotated[
+        bool | None,
+        typer.Option(
+            "--gaps/--no-gaps",
+            help="Write differences as gap events to <feed>.mirror-audit; by default without --once.",
+        ),
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Differences that the state has are known: be green.")
+    ] = False,
     json_output: AsJson = False,
 ) -> None:
     """Prove that the copies are their originals, record by record and in order, or say where they are not.
 
-    Reads both sides' committed records and writes to neither. Exit code 1: a copy differs.
+    And that each is complete by its shards' ordinals. Reads both sides' committed records; writes gap events beside the
+    copy, and nothing else. Exit code 1: a copy differs.
     """
     # heavy, and of no use to the doctor
     from feed.cli import mirror_audit  # noqa: PLC0415
@@ -168,7 +193,10 @@ def audit(
             health=telemetry.health,
             stall_after_ms=stall_after_ms,
             state_dir=state_dir,
+            gaps=not once if gaps is None else gaps,
         ) as found:
+            for one in found if forget else ():
+                one.forget_differences()
             if once:
                 verdicts = mirror_audit.run_once(found, settle_ms=round(settle_s * 1000))
             else:
@@ -182,22 +210,50 @@ def audit(
 def status(
     *,
     config: ConfigOption = None,
-    region: Annotated[str | None, typer.Option(help="Only the mirror to this region; else every one.")] = None,
-    form: Annotated[
-        Form, typer.Option(help="How MirrorMaker is run, which decides its topics' names.")
-    ] = Form.DEDICATED,
+    region: RegionOption = None,
+    form: FormOption = Form.DEDICATED,
     stall_s: Annotated[float, typer.Option(help="So long a record may wait for its copy.")] = 60.0,
+    sample_s: Annotated[float, typer.Option(help="For so long the pace is measured; 0: not at all.")] = 3.0,
     json_output: AsJson = False,
 ) -> None:
-    """Show each flow's tasks and how far each partition was copied, from the topics that MirrorMaker itself keeps.
+    """Show each flow's tasks, how far each partition was copied and how fast, from the topics that MirrorMaker keeps.
 
-    Exit code 1: a task is not running, or a record waits for too long.
+    And from its process's metrics, where mirrors[].metrics_url says where they are. Exit code 1: a task is not running,
+    or a record waits for too long.
     """
     from feed.cli import mirror_status  # noqa: PLC0415 - of no use to the doctor
 
-    faults = mirror_status.show(load(config), region, form, stall_after_ms=round(stall_s * 1000), as_json=json_output)
+    stall_after_ms = round(stall_s * 1000)
+    faults = mirror_status.show(
+        load(config), region, form, stall_after_ms=stall_after_ms, sample_s=sample_s, as_json=json_output
+    )
     if faults:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: feed mirror watch --region us --metrics-port 9406")
+def watch(
+    *,
+    config: ConfigOption = None,
+    region: RegionOption = None,
+    form: FormOption = Form.DEDICATED,
+    stall_s: Annotated[float, typer.Option(help="So long a record may wait for its copy before health is red.")] = 60.0,
+    every_s: Annotated[float, typer.Option(help="How often the flows are asked.")] = 10.0,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics and /healthz; else feed.yaml's.")] = None,
+) -> None:
+    """Serve each flow's tasks and lag at /metrics and /healthz, until stopped; asks nothing of MirrorMaker itself.
+
+    Red while a task is not running, a record waits for too long, or a cluster does not answer.
+    """
+    from feed.cli import mirror_status  # noqa: PLC0415 - of no use to the doctor
+    from feed.run.process import process  # noqa: PLC0415 - as above
+    from mirrormaker.status import StatusWatch  # noqa: PLC0415 - as above
+
+    settings = load(config)
+    with process(f"{settings.feed}-mirror-watch", settings.telemetry, port=metrics_port, log_level="info") as running:
+        telemetry = running.telemetry
+        watching = StatusWatch(telemetry.registry, telemetry.health, stall_after_ms=round(stall_s * 1000))
+        mirror_status.watch(settings, region, form, watching=watching, running=running, every_s=every_s)
 
 
 @app.command(epilog="Example: feed mirror rules --markdown")

@@ -18,12 +18,17 @@ from feed.cli.mirror_flows import flows_of
 from feed.config import FeedConfig
 from feed.run.process import Process
 from mirrormaker import Flow
-from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, Kind, Side
+from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, GapWriter, Kind, Side
 
 
 def monotonic_ms() -> int:
     """A clock that never goes back, in milliseconds."""
     return time.monotonic_ns() // 1_000_000
+
+
+def wall_ms() -> int:
+    """The wall clock, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 @contextmanager
@@ -35,9 +40,14 @@ def audits(
     health: Checks,
     stall_after_ms: int,
     state_dir: Path | None,
+    gaps: bool,
 ) -> Iterator[list[Audit]]:
-    """An audit of each mirror, or of the one to ``region``; connections are closed at the end."""
+    """An audit of each mirror, or of the one to ``region``; connections are closed at the end.
+
+    With ``gaps`` what they find becomes gap events beside each copy.
+    """
     sides: list[Side] = []
+    writers: list[GapWriter] = []
     found = []
     try:
         for flow in flows_of(config, region=region):
@@ -46,11 +56,22 @@ def audits(
                 for name in (flow.source.name, flow.target.name)
             ]
             sides += pair
-            found.append(
-                _audit(flow, pair, metrics=metrics, health=health, stall_after_ms=stall_after_ms, state_dir=state_dir)
+            writer = _gap_writer(config, flow) if gaps else None
+            writers += [writer] if writer else []
+            audit = _audit(
+                flow,
+                pair,
+                metrics=metrics,
+                health=health,
+                stall_after_ms=stall_after_ms,
+                state_dir=state_dir,
+                findings=writer,
             )
+            found.append(audit)
         yield found
     finally:
+        for writer in writers:
+            writer.close()
         for side in sides:
             side.close()
 
@@ -89,6 +110,14 @@ def print_verdicts(verdicts: list[AuditVerdict], *, as_json: bool) -> None:
         console.print(f"{verdict.flow}: {verdict.matched} records compared, {said}", highlight=False)
         for line in _places(verdict):
             console.print(line, highlight=False)
+        for feed, missing in verdict.missing_ordinals.items():
+            if missing:
+                console.print(f"  {feed}: {missing} ordinals of its shards never came", highlight=False)
+
+
+def _gap_writer(config: FeedConfig, flow: Flow) -> GapWriter:
+    clients = KafkaClients(config.regions[flow.target.name].kafka, client_id="feed-mirror-audit-gaps")
+    return GapWriter(clients, flow.feeds, clock_ms=wall_ms)
 
 
 def _audit(
@@ -99,6 +128,7 @@ def _audit(
     health: Checks,
     stall_after_ms: int,
     state_dir: Path | None,
+    findings: GapWriter | None,
 ) -> Audit:
     if state_dir:
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -109,10 +139,12 @@ def _audit(
         pair[1],
         flow.topics,
         now_ms=monotonic_ms,
+        clock_ms=wall_ms,
         metrics=metrics,
         health=health,
         stall_after_ms=stall_after_ms,
         state_file=state_dir / name if state_dir else None,
+        findings=findings,
     )
 
 
@@ -128,6 +160,7 @@ def _document(verdict: AuditVerdict) -> dict[str, object]:
     return {
         "flow": verdict.flow,
         "equal": verdict.equal,
+        "missing_ordinals": dict(verdict.missing_ordinals),
         "partitions": [
             {
                 "partition": str(one.partition),

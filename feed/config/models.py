@@ -78,6 +78,8 @@ class MirrorSettings(Settings):
     """Copying tasks; no more than partitions are of use."""
     source_bootstrap_servers: str | None = None
     """How the target region reaches the source's brokers, where that is not ``regions.<source>.kafka``'s address."""
+    metrics_url: str | None = None
+    """Where its process serves its metrics (``http://host:9404/metrics``), for ``feed mirror status``."""
 
 
 class TelemetrySettings(Settings):

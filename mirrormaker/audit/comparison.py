@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
@@ -51,6 +51,17 @@ class Kind(StrEnum):
     """A topic was deleted and made anew: what lay between cannot be compared."""
     STALLED = "stalled"
     """The source has records that the copy has not got within the bound."""
+    INCOMPLETE = "incomplete"
+    """Ordinals of a shard that never came; told of a shard, not of a partition."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Differences of a kind since they were last told: how many, and from which source offset to which."""
+
+    count: int
+    first: int
+    last: int
 
 
 class Example(NamedTuple):
@@ -69,6 +80,8 @@ class Tally:
     """Source records before the oldest that the copy still holds; not a difference."""
     counts: dict[Kind, int] = field(default_factory=dict)
     examples: dict[Kind, list[Example]] = field(default_factory=dict)
+    fresh: dict[Kind, Span] = field(default_factory=dict)
+    """What was found and not told yet."""
 
     def add(self, kind: Kind, example: Example, count: int = 1) -> None:
         """Count a difference, and remember its place while there is room."""
@@ -76,12 +89,25 @@ class Tally:
         places = self.examples.setdefault(kind, [])
         if len(places) < EXAMPLES:
             places.append(example)
+        at, before = example.source_offset, self.fresh.get(kind)
+        first = at if before is None or before.first < 0 else before.first
+        last = at if kind is not Kind.TRIMMED else example.copy_offset
+        self.fresh[kind] = Span(
+            count + (before.count if before else 0), first, max(last, before.last if before else -1)
+        )
+
+    def take_fresh(self) -> dict[Kind, Span]:
+        """What was found since the last time."""
+        found, self.fresh = self.fresh, {}
+        return {kind: span for kind, span in found.items() if span.count > 0}
 
     def take_back(self, kind: Kind, example: Example) -> None:
         """A difference turned out to be another one."""
         self.counts[kind] -= 1
-        if example in self.examples[kind]:
+        if example in self.examples.get(kind, ()):
             self.examples[kind].remove(example)
+        if kind in self.fresh:
+            self.fresh[kind] = replace(self.fresh[kind], count=self.fresh[kind].count - 1)
 
     @property
     def differs(self) -> bool:

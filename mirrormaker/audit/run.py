@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from connectors.telemetry import Checks
 from mirrormaker.audit.comparison import Comparison, Example, Kind, Print, Tally
+from mirrormaker.audit.findings import Finding, FindingLog, Untold
+from mirrormaker.audit.ordinals import CONTROL, OrdinalWatch
 from mirrormaker.audit.side import Partition, Side, Trim
 from mirrormaker.audit.state import AuditState, load_state
 from schemas.errors import ConfigError, RetryableError
@@ -20,6 +22,7 @@ _log = logging.getLogger(__name__)
 READ_WAIT_S = 0.2
 SAVE_EVERY_MS = 5_000
 IDS_EVERY_MS = 30_000
+JUDGE_EVERY_MS = 1_000
 
 
 class AuditMetrics:
@@ -33,6 +36,12 @@ class AuditMetrics:
         )
         self.lag = Gauge(
             "feed_mirror_audit_lag_records", "Source records not yet in the copy", labels, registry=registry
+        )
+        self.incomplete = Gauge(
+            "feed_mirror_audit_missing_ordinals",
+            "Ordinals that the copy never got",
+            ["flow", "feed"],
+            registry=registry,
         )
         self.age = Gauge(
             "feed_mirror_audit_lag_seconds", "How long the oldest of them waits", labels, registry=registry
@@ -55,14 +64,18 @@ class AuditVerdict:
 
     flow: str
     partitions: tuple[PartitionVerdict, ...]
+    missing_ordinals: Mapping[str, int] = field(default_factory=dict)
+    """Feed → ordinals of its shards that the copy never got, by the copy alone."""
 
     @property
     def equal(self) -> bool:
-        """Every copy that was looked at is its original."""
-        return not any(one.tally.differs for one in self.partitions)
+        """Every copy that was looked at is its original, and complete by its shards' ordinals."""
+        return not any(one.tally.differs for one in self.partitions) and not any(self.missing_ordinals.values())
 
     def count(self, kind: Kind) -> int:
         """Differences of a kind, over all partitions."""
+        if kind is Kind.INCOMPLETE:
+            return sum(self.missing_ordinals.values())
         return sum(one.tally.counts.get(kind, 0) for one in self.partitions)
 
     @property
@@ -89,9 +102,11 @@ class Audit:
         source: the original.
         copy: the copy.
         topics: which.
-        now_ms: the clock.
+        now_ms: a clock that never goes back, in milliseconds.
+        clock_ms: the wall clock, in milliseconds since the epoch.
         stall_after_ms: so long the oldest record may wait for its copy before that is a difference.
         state_file: where to resume; None: from the first record that both sides still hold.
+        findings: who is told of each difference.
     """
 
     def __init__(
@@ -102,22 +117,27 @@ class Audit:
         topics: tuple[str, ...],
         *,
         now_ms: Callable[[], int],
+        clock_ms: Callable[[], int],
         metrics: AuditMetrics,
         health: Checks,
         stall_after_ms: int = 60_000,
         state_file: Path | None = None,
+        findings: FindingLog | None = None,
     ) -> None:
         self.flow = flow
         self._source, self._copy = source, copy
         self._topics = topics
-        self._now_ms = now_ms
+        self._now_ms, self._clock_ms = now_ms, clock_ms
         self._metrics = metrics
         self._health = health
         self._stall_after_ms = stall_after_ms
         self._state_file = state_file
         self._state = load_state(state_file) if state_file else AuditState()
+        self._findings = findings or Untold()
+        self._ordinals = OrdinalWatch(topics, patience_ms=stall_after_ms, known=self._state.shards)
+        copy.witness = self._ordinals.see
         self._lanes: dict[Partition, _Lane] = {}
-        self._saved_ms = self._asked_ms = now_ms()
+        self._saved_ms = self._asked_ms = self._judged_ms = now_ms()
 
     def start(self) -> None:
         """Find the partitions and begin reading, where the state left off.
@@ -132,6 +152,11 @@ class Audit:
         for partition in lanes:
             lane = self._lanes.setdefault(partition, _Lane(Comparison()))
             lane.comparison.aligned = saved[partition] is not None
+            for kind, count in self._state.differences.pop(str(partition), {}).items():
+                lane.comparison.tally.counts[Kind(kind)] = count
+        if self._ordinals.wants_beginnings:
+            firsts = self._copy.first_records(one for one in lanes if self._ordinals.is_feed(one.topic))
+            self._ordinals.begin(firsts, clock_ms=self._clock_ms)
         self._source.start({partition: offsets[0] if offsets else None for partition, offsets in saved.items()})
         self._copy.start({partition: offsets[1] if offsets else None for partition, offsets in saved.items()})
 
@@ -155,6 +180,8 @@ class Audit:
             self._source.hold(partition, held=lane.comparison.source_full)
             self._copy.hold(partition, held=lane.comparison.copy_full)
             self._watch(partition, lane)
+        self._judge_ordinals()
+        self._tell()
         self._report()
         self._keep()
         return bool(of_source or of_copy)
@@ -182,6 +209,8 @@ class Audit:
             comparison = self._lanes[partition].comparison
             if comparison.judges_what_waits or self._never_copied(partition):
                 comparison.give_up()
+        self._judge_ordinals(ended=True)
+        self._tell()
         self._report()
         self._keep(force=True)
         return self.verdict()
@@ -194,7 +223,13 @@ class Audit:
                 PartitionVerdict(partition, lane.comparison.tally, lane.comparison.lag, self._waiting_ms(lane))
                 for partition, lane in sorted(self._lanes.items())
             ),
+            self._ordinals.missing,
         )
+
+    def forget_differences(self) -> None:
+        """What stands is known: begin to count anew. To be called before ``start``."""
+        self._state.differences.clear()
+        self._ordinals.forget_missing()
 
     def _read(self, side: Side) -> tuple[dict[Partition, list[Print]], list[Trim]]:
         check = f"mirror-audit-{self.flow}-{side.name}"
@@ -274,6 +309,23 @@ class Audit:
     def _waiting_ms(self, lane: _Lane) -> int:
         return self._now_ms() - lane.waits_since_ms if lane.waits_since_ms is not None else 0
 
+    def _judge_ordinals(self, *, ended: bool = False) -> None:
+        if not ended and self._now_ms() - self._judged_ms < JUDGE_EVERY_MS:
+            return
+        self._judged_ms = self._now_ms()
+        for feed, hole in self._ordinals.judge(self._now_ms(), ended=ended):
+            self._findings.tell(
+                Finding(self.flow, feed, hole.shard, Kind.INCOMPLETE, hole.count, hole.first, hole.last)
+            )
+
+    def _tell(self) -> None:
+        for partition, lane in self._lanes.items():
+            for kind, span in lane.comparison.tally.take_fresh().items():
+                feed = partition.topic.removesuffix(CONTROL)
+                self._findings.tell(Finding(self.flow, feed, str(partition), kind, span.count, span.first, span.last))
+        waits = self._findings.fault()
+        self._health.set(f"mirror-audit-{self.flow}-gap-events", ok=not waits, reason=waits or "written")
+
     def _report(self) -> None:
         for topic in self._topics:
             lanes = [lane for partition, lane in self._lanes.items() if partition.topic == topic]
@@ -290,6 +342,9 @@ class Audit:
             for kind, count in lane.comparison.tally.counts.items()
             if count and (kind is not Kind.STALLED or lane.stalled)
         ]
+        for feed, missing in self._ordinals.missing.items():
+            self._metrics.incomplete.labels(self.flow, feed).set(missing)
+            bad += [f"{feed}: {missing} ordinals never came"] if missing else []
         self._health.set(f"mirror-audit-{self.flow}", ok=not bad, reason="; ".join(bad[:5]) or "copies are equal")
 
     def _keep(self, *, force: bool = False) -> None:
@@ -303,6 +358,11 @@ class Audit:
                 source, copy = lane.comparison.next_source_offset, lane.comparison.next_copy_offset
                 if source is not None and copy is not None:
                     self._state.next_offsets[str(partition)] = (source, copy)
+                stands = {
+                    str(kind): n for kind, n in lane.comparison.tally.counts.items() if n and kind is not Kind.STALLED
+                }
+                self._state.differences[str(partition)] = stands
+            self._state.shards = self._ordinals.document()
             self._state.save(self._state_file)
 
     def _look_for_other_topics(self) -> None:

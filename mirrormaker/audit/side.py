@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ _GONE_FOR_NOW = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, Ka
 
 BATCH = 500
 ASK_WITHIN_S = 20.0
+FIRST_WAIT_S = 0.2
 
 
 class Partition(NamedTuple):
@@ -53,10 +54,14 @@ class Trim:
 
 
 class Side:
-    """Reads committed records of some partitions; belongs to no group and commits nothing."""
+    """Reads committed records of some partitions; belongs to no group and commits nothing.
+
+    ``witness``, where it is set, is shown every record as it comes.
+    """
 
     def __init__(self, name: str, clients: KafkaClients) -> None:
         self.name = name
+        self.witness: Callable[[Message], None] | None = None
         self._reader: Consumer = clients.reader()
         self._admin = clients.admin()  # kept: an answer is lost when its client is gone
         self._ended: set[Partition] = set()
@@ -104,6 +109,32 @@ class Side:
             [_tp(partition, OFFSET_BEGINNING if offset is None else offset) for partition, offset in offsets.items()]
         )
 
+    def first_records(self, partitions: Iterable[Partition]) -> dict[Partition, Message | None]:
+        """The oldest committed record of each partition; None: it has none now. To be asked before ``start``.
+
+        Raises:
+            RetryableError: the cluster does not answer within the bound.
+        """
+        waiting = set(partitions)
+        found: dict[Partition, Message | None] = {}
+        self._reader.assign([_tp(partition, OFFSET_BEGINNING) for partition in waiting])
+        calls = int(ASK_WITHIN_S / FIRST_WAIT_S)
+        while waiting and calls:
+            calls -= 1
+            for message in self._reader.consume(BATCH, FIRST_WAIT_S):
+                partition = Partition(message.topic() or "", message.partition() or 0)
+                error = message.error()
+                if error is not None and error.code() != _END_OF_PARTITION:
+                    raise error_of(error, f"reading {partition} at {self.name}")
+                if partition in waiting:
+                    waiting.discard(partition)
+                    found[partition] = message if error is None else None
+        if waiting:
+            raise RetryableError(
+                f"{len(waiting)} partitions were not read at {self.name}.", hint="The cluster is slow or away."
+            )
+        return found
+
     def read(self, wait_s: float) -> tuple[dict[Partition, list[Print]], list[Trim]]:
         """What came within ``wait_s``, by partition in order, and where offsets turned out to be gone.
 
@@ -118,6 +149,8 @@ class Side:
             if error is None:
                 self._ended.discard(partition)
                 self._next[partition] = (message.offset() or 0) + 1
+                if self.witness is not None:
+                    self.witness(message)
                 prints.setdefault(partition, []).append(_print(message))
             elif error.code() == _END_OF_PARTITION:
                 self._ended.add(partition)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from schemas.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -19,14 +19,18 @@ class AuditState:
     Attributes:
         topic_ids: ``<side>/<topic>`` → the topic's id when it was compared; another id is another topic.
         next_offsets: ``<topic>/<partition>`` → next offset in the source, next offset in the copy.
+        differences: ``<topic>/<partition>`` → kind → how many stand.
+        shards: feed → what is known of its shards' ordinals.
     """
 
     topic_ids: dict[str, str] = field(default_factory=dict)
     next_offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
+    differences: dict[str, dict[str, int]] = field(default_factory=dict)
+    shards: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def save(self, file: Path) -> None:
         """Whole or not at all."""
-        document = {"version": VERSION, "topic_ids": self.topic_ids, "next_offsets": self.next_offsets}
+        document = {"version": VERSION, **asdict(self)}
         unfinished = file.with_name(f".{file.name}.{os.getpid()}")
         unfinished.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         unfinished.replace(file)
@@ -45,7 +49,10 @@ def load_state(file: Path) -> AuditState:
         if document["version"] != VERSION:
             raise ValueError(f"version {document['version']}")
         offsets = {key: (int(source), int(copy)) for key, (source, copy) in document["next_offsets"].items()}
-        return AuditState(dict(document["topic_ids"]), offsets)
+        differences = {
+            place: {str(kind): int(n) for kind, n in one.items()} for place, one in document["differences"].items()
+        }
+        return AuditState(dict(document["topic_ids"]), offsets, differences, dict(document["shards"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{file} is no state of an audit: {error}.", hint="Remove it: the audit begins anew."

@@ -48,6 +48,7 @@ class Auditor:
             sides[1],
             (topic,),
             now_ms=now_ms,
+            clock_ms=lambda: time.time_ns() // 10**6,
             metrics=AuditMetrics(CollectorRegistry()),
             health=self.health,
             stall_after_ms=stall_after_ms,

@@ -138,7 +138,7 @@ def test_topics_keep_their_promises() -> None:
     eu = {spec.name: spec for spec in topic_specs(config, "eu")}
     us = {spec.name: spec for spec in topic_specs(config, "us")}
     assert set(eu) == {"orders", "orders.control", "orders.positions", "orders.snapshot", "orders.dead-letter"}
-    assert set(us) == {"orders", "orders.control"}
+    assert set(us) == {"orders", "orders.control", "orders.mirror-audit"}
     assert eu["orders"].partitions == us["orders"].partitions
     assert eu["orders"].config["message.timestamp.type"] == "CreateTime"
     assert us["orders"].config["message.timestamp.type"] == "LogAppendTime"

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.telemetry import Checks
-from mirrormaker.audit import Audit, AuditMetrics, Kind, Partition, Print
+from mirrormaker.audit import Audit, AuditMetrics, Finding, Kind, Partition, Print
 from mirrormaker.audit.side import Trim
+from schemas.control import ControlKind, decode_control, encode_control
 from schemas.errors import ConfigError, RetryableError
 
 ONE = Partition("orders", 0)
@@ -75,7 +76,23 @@ class Clock:
         return self.ms
 
 
-def audit_of(source: MemorySide, copy: MemorySide, state_file: Path | None = None) -> tuple[Any, Checks]:
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.away = ""
+
+    def tell(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def fault(self) -> str:
+        return self.away
+
+
+def audit_of(
+    source: MemorySide, copy: MemorySide, state_file: Path | None = None, findings: Told | None = None
+) -> tuple[Any, Checks]:
     health = Checks()
     sides: Any = (source, copy)
     metrics = AuditMetrics(CollectorRegistry())
@@ -84,10 +101,12 @@ def audit_of(source: MemorySide, copy: MemorySide, state_file: Path | None = Non
         *sides,
         ("orders",),
         now_ms=Clock(),
+        clock_ms=lambda: 1_000,
         metrics=metrics,
         health=health,
         stall_after_ms=500,
         state_file=state_file,
+        findings=findings,
     )
     return made, health
 
@@ -184,6 +203,50 @@ def test_a_topic_made_anew_is_told_while_it_runs() -> None:
     assert counts(audit)[Kind.RECREATED] == 1
     assert audit.verdict().matched == 30
     assert red(health) == {"mirror-audit-eu->us"}
+
+
+def test_each_difference_is_told_once_with_its_place() -> None:
+    """A stretch that the copy lacks is one finding with its source offsets, becomes a gap event; a repeat another."""
+    told = Told()
+    copy = [*range(20), *range(35, 50), 49, *range(50, 60)]
+    audit, _ = audit_of(MemorySide("eu", range(60)), MemorySide("us", copy), findings=told)
+    audit.run_once(settle_ms=2_000)
+    of_kind = {finding.kind: finding for finding in told.findings}
+    assert {kind: (one.count, one.place) for kind, one in of_kind.items()} == {
+        Kind.MISSING: (15, "orders/0"),
+        Kind.REPEATED: (1, "orders/0"),
+    }
+    assert (of_kind[Kind.MISSING].first, of_kind[Kind.MISSING].last) == (20, 34)
+    event = decode_control(encode_control(of_kind[Kind.MISSING].event(1_234)))
+    assert (event.kind, event.sequence, event.to_sequence, event.at_ms) == (ControlKind.GAP, 20, 34, 1_234)
+    assert (event.stream, event.shard, event.certain) == ("eu->us", "orders/0", True)
+    assert event.reason == "mirror-missing: 15 of orders/0 in eu->us, source offsets 20 to 34"
+
+
+def test_a_difference_stands_over_a_restart_until_it_is_acknowledged(tmp_path: Path) -> None:
+    """What was found is red after a restart too, is not told again, and is green when someone says that it is known."""
+    state = tmp_path / "state.json"
+    source, copy = MemorySide("eu", range(30)), MemorySide("us", [*range(10), *range(12, 30)])
+    audit_of(source, copy, state)[0].run_once(settle_ms=2_000)
+    told = Told()
+    again, health = audit_of(source, copy, state, told)
+    again.run_once(settle_ms=100)
+    assert (counts(again), told.findings) == ({Kind.MISSING: 2}, [])
+    assert red(health) == {"mirror-audit-eu->us"}
+    known, green = audit_of(source, copy, state)
+    known.forget_differences()
+    known.run_once(settle_ms=100)
+    assert (counts(known), red(green)) == ({}, set())
+
+
+def test_gap_events_that_wait_are_red() -> None:
+    """Differences that cannot be written are said, not forgotten."""
+    told = Told()
+    audit, health = audit_of(MemorySide("eu", range(5)), MemorySide("us", range(5)), findings=told)
+    audit.start()
+    told.away = "3 gap events wait"
+    audit.step()
+    assert red(health) == {"mirror-audit-eu->us-gap-events"}
 
 
 @pytest.mark.parametrize("partitions", [0, 2])
