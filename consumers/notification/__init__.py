@@ -5,6 +5,7 @@ template's stated policy; replays and first loads are never told; messages of on
 """
 
 from consumers.notification.claims import KEY, Row, State, Verdict, judge
+from consumers.notification.coalesce import Told, Window, decide, window_of
 from consumers.notification.rate import SendRate
 from consumers.notification.settings import NotificationSettings, TemplateSettings
 from consumers.notification.sink import NotificationSink
@@ -19,7 +20,11 @@ __all__ = [
     "SendRate",
     "State",
     "TemplateSettings",
+    "Told",
     "Verdict",
+    "Window",
+    "decide",
     "judge",
     "notification_of",
+    "window_of",
 ]

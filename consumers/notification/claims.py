@@ -5,6 +5,8 @@
       lease is over,    │  └── resend: claimed anew
       outcome unknown:  └───── flag ──▶ flagged
 
+    (none) ──a later message of its window says more──▶ coalesced
+
 A row is claimed *before* the message is sent and marked *after*, each with a conditional write. So two processes never
 send at the same time, and a crash between the two is seen: the claim stands, and its lease runs out.
 """
@@ -28,13 +30,14 @@ class State(StrEnum):
     FREE = "free"
     SENT = "sent"
     FLAGGED = "flagged"
+    COALESCED = "coalesced"
 
 
 class Verdict(StrEnum):
     """What to do about a row that is there already."""
 
     DONE = "done"
-    """Sent, or flagged: nothing."""
+    """Sent, flagged or coalesced: nothing."""
     WAIT = "wait"
     """Somebody may be sending it right now."""
     TAKE = "take"
@@ -59,7 +62,7 @@ class Row:
 
 def judge(row: Row, now_ms: int, after_crash: AfterCrash) -> Verdict:
     """What to do about a row that is there."""
-    if row.state in {State.SENT, State.FLAGGED}:
+    if row.state in {State.SENT, State.FLAGGED, State.COALESCED}:
         return Verdict.DONE
     if row.state is State.FREE:
         return Verdict.TAKE
@@ -85,6 +88,24 @@ def claim(notification: Notification, *, now_ms: int, lease_ms: int) -> Update:
             ":until": {"N": str(now_ms + lease_ms)},
             ":one": {"N": "1"},
             ":now": {"N": str(now_ms)},
+            ":order": {"S": notification.order_id},
+            ":status": {"S": notification.status},
+        },
+    )
+
+
+def coalesce(notification: Notification, into: str, *, now_ms: int) -> Update:
+    """Note that nobody is told, and which later message says more. Refused when anything is known of it already."""
+    return Update(
+        "SET #state = :coalesced, coalescedInto = :into, coalescedAt = :now, leaseUntil = :now, attempts = :none, "
+        "orderId = :order, #status = :status",
+        "attribute_not_exists(#state)",
+        {"#state": "state", "#status": "status"},
+        {
+            ":coalesced": {"S": State.COALESCED},
+            ":into": {"S": into},
+            ":now": {"N": str(now_ms)},
+            ":none": {"N": "0"},
             ":order": {"S": notification.order_id},
             ":status": {"S": notification.status},
         },

@@ -60,5 +60,8 @@ class NotificationSettings(Settings):
     lease_ms: Annotated[int, Field(ge=1_000)] = 30_000
     """How long one process may take to send a message before another one looks at what became of it. Above the
     messenger's own time-outs."""
+    coalesce_within_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """Of messages of one order that come within so long of the first, only the last is sent, and each waits that long;
+    0: every message is sent at once. What is not sent stays in the table, with the message that says more."""
     rate_per_s: Annotated[float, Field(gt=0)] = 14.0
     """Messages a second, of this process: the provider's limit divided by the number of processes."""

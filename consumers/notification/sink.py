@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable
 from connectors.messaging import MaybeSentError, Messenger, open_messenger
-from consumers.notification.claims import KEY, Row, State, Verdict, claim, judge, key_of, move
+from consumers.notification.claims import KEY, Row, State, Verdict, claim, coalesce, judge, key_of, move
+from consumers.notification.coalesce import Hold, Into, Told, Window, decide, window_of
 from consumers.notification.rate import SendRate
 from consumers.notification.settings import NotificationSettings
 from consumers.notification.templates import Notification, notification_of
-from consumers.runtime.contracts import Record
+from consumers.runtime.contracts import NotYetError, Record
 from schemas.change import Change, Op
 from schemas.errors import PoisonError, RetryableError
 from schemas.headers import REPLAY, TYPE_PREFIX
+
+MAX_WINDOWS = 10_000
+"""Orders whose window is remembered; at the bound all are forgotten, and an order's next message opens a new one."""
 
 _TYPE_OF_READ = f"{TYPE_PREFIX}{Op.READ}".encode()
 
@@ -54,6 +58,8 @@ class NotificationSink:
         self._now_ms = now_ms
         self._unmarked: dict[str, tuple[Row, str]] = {}
         """Sent, and not marked yet: at most one for each key that is in flight or parked."""
+        self._windows: dict[str, Window] = {}
+        """The open window of an order, when messages are coalesced."""
         self._outcomes = Counter(
             "feed_notifications_total", "what became of notifications", ["status", "outcome"], registry=registry
         )
@@ -99,8 +105,10 @@ class NotificationSink:
     def handle(self, change: Change) -> None:
         """Tell the customer, once as far as that can be known."""
         notification = notification_of(change, self._settings)
-        if notification is None:
-            return
+        if notification is not None:
+            self._tell(notification)
+
+    def _tell(self, notification: Notification) -> None:
         unmarked = self._unmarked.get(notification.notification_id)
         if unmarked is not None:
             self._mark(notification, *unmarked)
@@ -110,6 +118,52 @@ class NotificationSink:
         row = self._claimed(notification)
         if row is not None:
             self._send(notification, row)
+
+    def handle_before(self, change: Change, later: Callable[[], Sequence[Change]]) -> None:
+        """Tell the customer, unless a later message of the same order, within the configured time, says more.
+
+        See :class:`~consumers.runtime.contracts.ForesightedSink`.
+        """
+        notification = notification_of(change, self._settings)
+        if notification is None:
+            return
+        within_ms = self._settings.coalesce_within_ms
+        if within_ms and notification.notification_id not in self._unmarked:
+            following = [told for told in map(self._told, later()) if told is not None]
+            if self._coalesced(notification, change.captured_at_ms, following, within_ms):
+                return
+        self._tell(notification)
+
+    def _told(self, change: Change) -> Told | None:
+        """A later message; None for a change that tells nothing, or whose template cannot be filled."""
+        try:
+            notification = notification_of(change, self._settings)
+        except PoisonError:
+            return None
+        return None if notification is None else Told(notification.notification_id, change.captured_at_ms)
+
+    def _coalesced(self, notification: Notification, at_ms: int, following: Sequence[Told], within_ms: int) -> bool:
+        """True when it is noted as coalesced; False when it is to be sent now.
+
+        Raises:
+            NotYetError: its window is still open.
+        """
+        now_ms, order_id = self._now_ms(), notification.order_id
+        message = Told(notification.notification_id, at_ms)
+        window = window_of(self._windows.get(order_id), message, within_ms=within_ms, now_ms=now_ms)
+        if len(self._windows) >= MAX_WINDOWS:
+            self._windows.clear()
+        self._windows[order_id] = window
+        match decide(following, window, within_ms=within_ms, now_ms=now_ms):
+            case Into(into):
+                update = coalesce(notification, into, now_ms=now_ms)
+                if self._table.update_if(key_of(notification), update) is not None:
+                    return False  # somebody has claimed it before: what became of that is looked at as ever
+                self._count(notification, "coalesced")
+                return True
+            case Hold(until_ms):
+                raise NotYetError(until_ms)
+        return False
 
     def _claimed(self, notification: Notification) -> Row | None:
         """Our claim; None when there is nothing left to send."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from consumers.runtime.contracts import Record, RecordSink, SelectiveSink, SnapshotSink
+from consumers.runtime.contracts import (
+    ForesightedSink,
+    NotYetError,
+    Record,
+    RecordSink,
+    SelectiveSink,
+    SnapshotSink,
+)
 from consumers.runtime.dead_letters import DeadLetters
 from consumers.runtime.reaction import TimeOf
 from schemas.change import Change
@@ -42,7 +49,19 @@ class Unfinished:
     """A piece of it is done, and the next one is to follow."""
 
 
-Outcome = Done | Failed | Unfinished
+@dataclass(frozen=True, slots=True)
+class Early:
+    """It is to be tried at ``due_ms``; nothing failed."""
+
+    due_ms: int
+
+
+Outcome = Done | Failed | Unfinished | Early
+
+
+def nothing_waits() -> Sequence[Record]:
+    """What waits behind a record that is handled at once."""
+    return ()
 
 
 class Handling:
@@ -62,26 +81,29 @@ class Handling:
         self._dead_letters = dead_letters
         self._passed_over = passed_over
         self._select = sink.passes_over if isinstance(sink, SelectiveSink) else None
+        self._foresee = sink.handle_before if isinstance(sink, ForesightedSink) else None
         self._complete = sink.snapshot_complete if isinstance(sink, SnapshotSink) else None
         self.decode = decode
         self.time_of = time_of
         self.now_ms = now_ms
         self.handle = sink.handle
-        self.plain = self._select is None
+        self.plain = self._select is None and self._foresee is None
         """True when every record with a value is to be handled, so that a loop may do it without asking here."""
 
     def barrier(self, record: Record) -> bool:
         """Whether everything before the record must have its effect first."""
         return self._complete is not None and marker_of(record.key(), record.value(), record.headers()) is not None
 
-    def attempt(self, record: Record, attempt: int) -> Outcome:
-        """Make the record's effect durable, or keep it as a dead letter.
+    def attempt(self, record: Record, attempt: int, later: Callable[[], Sequence[Record]] = nothing_waits) -> Outcome:
+        """Make the record's effect durable, or keep it as a dead letter. ``later`` tells what waits behind it.
 
         Raises:
             FatalError: the consumer must stop.
         """
         try:
-            return self._effect(record)
+            return self._effect(record, later)
+        except NotYetError as early:
+            return Early(early.due_ms)
         except PoisonError as error:
             return self._keep(record, error, attempt)
         except RetryableError as error:
@@ -116,20 +138,39 @@ class Handling:
             hint="a fault in the sink: it must tell RetryableError (a later try may work) from PoisonError (none will)",
         )
 
-    def _effect(self, record: Record) -> Done | Unfinished:
+    def _effect(self, record: Record, later: Callable[[], Sequence[Record]]) -> Done | Unfinished:
         value = record.value()
         if value is None and (marker := marker_of(record.key(), None, record.headers())) is not None:
             return self._marked(marker)
-        reason = TOMBSTONE if not value else None
-        if reason is None and self._select is not None:
-            reason = self._select(record)
+        reason = self._reason(record)
         if reason is not None or not value:
             self._passed_over(reason or TOMBSTONE)
             return Done(handled=False)
         change = self.decode(value)
-        self.handle(change)
+        if self._foresee is None:
+            self.handle(change)
+        else:
+            self._foresee(change, lambda: self._changes(later()))
         at_ms = self.time_of(change)
         return Done(handled=True, took_ms=None if at_ms is None else self.now_ms() - at_ms)
+
+    def _reason(self, record: Record) -> str | None:
+        """Why a record is passed over; None when it is to be handled."""
+        if not record.value():
+            return TOMBSTONE
+        return None if self._select is None else self._select(record)
+
+    def _changes(self, records: Sequence[Record]) -> list[Change]:
+        changes: list[Change] = []
+        for record in records:
+            value = record.value()
+            if not value or self._reason(record) is not None:
+                continue
+            try:
+                changes.append(self.decode(value))
+            except PoisonError:
+                continue  # judged in its turn
+        return changes
 
     def _marked(self, marker: SnapshotMarker) -> Done | Unfinished:
         if self._complete is None:

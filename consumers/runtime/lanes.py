@@ -1,8 +1,8 @@
 """Parallel by key, ordered within a key. Pure: no thread, no clock; who calls it holds the lock.
 
 A *lane* is one key of one partition with its records in order. Its first record is in exactly one place: *ready*
-(somebody may take it), *in flight* (somebody works on it) or *parked* (it failed, and waits until a moment). The others
-wait behind it.
+(somebody may take it), *in flight* (somebody works on it) or *parked* (it failed or came too early, and waits until a
+moment). The others wait behind it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from consumers.runtime.contracts import Record
 from consumers.runtime.pressure import Load
@@ -161,6 +162,20 @@ class Lanes:
         self._lanes[task.lane].parked_because = because
         self._ticket += 1
         heapq.heappush(self._timers, (due_ms, self._ticket, task))
+
+    def wait(self, task: Task, due_ms: int) -> None:
+        """It is too early for the record: its key waits until ``due_ms``, though nothing failed."""
+        task.in_flight = False
+        if task.dropped:
+            return
+        self._held[task.lane[0]].in_flight -= 1
+        self._ticket += 1
+        heapq.heappush(self._timers, (due_ms, self._ticket, task))
+
+    def behind(self, task: Task) -> tuple[Record, ...]:
+        """The records that wait behind one that is in flight, in order."""
+        lane = None if task.dropped else self._lanes.get(task.lane)
+        return () if lane is None else tuple(waiting.record for waiting in islice(lane.tasks, 1, None))
 
     def wake(self, now_ms: int, at_most: int | None = None) -> int:
         """Make parked heads whose time has come ready, at most so many; returns how many."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.contracts import Partition, Record
 from consumers.runtime.dead_letters import DeadLetters
-from consumers.runtime.handling import Done, Failed, Handling, Outcome, Unfinished
+from consumers.runtime.handling import Done, Early, Failed, Handling, Outcome, Unfinished
 from consumers.runtime.lanes import Lanes, Task
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.offsets import OffsetTracker
@@ -198,20 +198,20 @@ class RecordFlow:
 
     def _outcome(self, task: Task, failure: Exception | None) -> Outcome:
         if failure is None:  # nothing failed: the record has no value, or the loop's slice of time is over
-            return self._handling.attempt(task.record, task.attempt)
+            return self._attempt(task)
         return self._handling.refuse(task.record, failure, task.attempt)
 
     def _work_in_line(self) -> None:
         until = time.monotonic() + SLICE_S
         while time.monotonic() < until and (task := self._take()) is not None:
-            self._apply(task, self._handling.attempt(task.record, task.attempt))
+            self._apply(task, self._attempt(task))
 
     # -- several in flight --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while (task := self._wait_for_task()) is not None:
             try:
-                outcome = self._handling.attempt(task.record, task.attempt)
+                outcome = self._attempt(task)
             except FatalError as error:
                 with self._changed:
                     self._fatal = self._fatal or error
@@ -252,11 +252,20 @@ class RecordFlow:
             self._in_flight += 1
         return task
 
+    def _attempt(self, task: Task) -> Outcome:
+        return self._handling.attempt(task.record, task.attempt, lambda: self._behind(task))
+
+    def _behind(self, task: Task) -> tuple[Record, ...]:
+        with self._changed:
+            return self._lanes.behind(task)
+
     def _apply(self, task: Task, outcome: Outcome) -> None:
         with self._changed:
             self._in_flight -= 1
             if isinstance(outcome, Failed):
                 self._park(task, outcome)
+            elif isinstance(outcome, Early):
+                self._lanes.wait(task, outcome.due_ms)
             elif isinstance(outcome, Unfinished):  # its turn comes again with the loop's next one
                 self._lanes.park(task, self._now_ms(), GOES_ON)
             elif self._lanes.finish(task):
