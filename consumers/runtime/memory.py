@@ -16,56 +16,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from consumers.runtime.client import Callback, CommitCallback, TopicIdentity
 from consumers.runtime.contracts import Fetched
+from consumers.runtime.memory_record import MemoryRecord
 from schemas.errors import ConfigError, RetryableError
+
+__all__ = ["MemoryBroker", "MemoryClient", "MemoryRecord"]
 
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
 _RESET = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 (as above)
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryRecord:
-    """A record, or an event in place of one."""
-
-    in_topic: str
-    in_partition: int
-    at_offset: int
-    key_bytes: bytes | None = None
-    value_bytes: bytes | None = None
-    header_list: tuple[tuple[str, bytes], ...] = ()
-    timestamp_ms: int = 0
-    event: KafkaError | None = None
-
-    def topic(self) -> str:
-        """See :class:`consumers.runtime.contracts.Record`, as for all that follow."""
-        return self.in_topic
-
-    def partition(self) -> int:
-        """The partition's number."""
-        return self.in_partition
-
-    def offset(self) -> int:
-        """Its place in the partition."""
-        return self.at_offset
-
-    def key(self) -> bytes | None:
-        """The key's bytes."""
-        return self.key_bytes
-
-    def value(self) -> bytes | None:
-        """The encoded change."""
-        return self.value_bytes
-
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        """A list of its own, as the real client gives."""
-        return list(self.header_list)
-
-    def timestamp(self) -> tuple[int, int]:
-        """Type 1: the creator's time."""
-        return (1, self.timestamp_ms)
-
-    def error(self) -> KafkaError | None:
-        """The event, when this is one."""
-        return self.event
 
 
 @dataclass
@@ -230,7 +187,11 @@ class MemoryBroker:
     def target(self, group: str, member: MemoryClient) -> set[int]:
         """What a member should have: every n-th partition."""
         members = self.group(group).members
-        return set(range(members.index(member), self._partitions.get(member.topic, 0), len(members)))
+        return set(range(members.index(member), self.partitions(member.topic), len(members)))
+
+    def partitions(self, topic: str) -> int:
+        """How many a topic has; none when it was deleted."""
+        return self._partitions.get(topic, 0)
 
     def remove(self, group: str, member: MemoryClient) -> None:
         """Take a member out and free what it had."""
@@ -335,6 +296,8 @@ class MemoryClient:
         with self._broker.lock:
             if self.dead:
                 raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID))
+            if not self._broker.partitions(self.topic):
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
             state = self._broker.group(self._group)
             for offset in offsets:
                 state.committed[offset.partition] = offset.offset

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import (
     ADMIN_BOUND_S,
@@ -35,6 +36,9 @@ READ_BACK_BOUND_S: Final = 60.0
 VISIBLE_BOUND_S: Final = 20.0
 """How long a new topic may take to be seen, and a deleted one to be gone."""
 
+EMPTY_BOUND_S: Final = 60.0
+"""How long the members that read the last replay may take to leave."""
+
 COMMIT_TRIES: Final = 4
 QUEUE_FULL_WAIT_S: Final = 0.05
 
@@ -53,13 +57,17 @@ class ReplayTopic:
         state = describe_topics(self._clients.admin(), [self.topic]).get(self.topic)
         return None if state is None else state.partitions
 
-    def create(self, spec: TopicSpec) -> None:
+    def create(self, spec: TopicSpec, *, read_by: str) -> None:
         """Make it, and return when it is there.
 
+        First the group that reads replays is deleted, with what it has committed in an earlier life of the topic: it
+        must be empty, so that no member commits such an offset afterwards.
+
         Raises:
-            ConfigError: it is there already, or the cluster has not enough brokers.
+            ConfigError: it is there already, the group still has members, or the cluster has not enough brokers.
         """
         admin = self._clients.admin()
+        self._forget(admin, read_by)
         try:
             apply_plan(admin, plan_topics([spec], {}))
         except FatalError as error:
@@ -70,6 +78,28 @@ class ReplayTopic:
                 hint="let it end, or look again in a minute",
             ) from error
         self._until(lambda: self.partitions() == spec.partitions, "seen")
+
+    def _forget(self, admin: AdminClient, group: str) -> None:
+        deadline = time.monotonic() + EMPTY_BOUND_S
+        while True:
+            try:
+                admin.delete_consumer_groups([group], request_timeout=ADMIN_BOUND_S)[group].result(ADMIN_BOUND_S)
+            except KafkaException as error:
+                fault = error.args[0]
+                if fault.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return
+                if fault.code() != KafkaError.NON_EMPTY_GROUP:
+                    raise error_of(fault, f"deleting group {group}") from error
+                if time.monotonic() > deadline:
+                    raise ConfigError(
+                        f"group {group} still has members, of a replay that is over",
+                        hint="its consumers leave within seconds of the topic's end: see their logs, then try again",
+                    ) from error
+                time.sleep(0.5)
+            except FutureTimeoutError as error:
+                raise RetryableError(f"no answer while deleting group {group}", hint="do it again") from error
+            else:
+                return
 
     def delete(self) -> None:
         """Delete it, and return when it is gone."""

@@ -128,7 +128,7 @@ def test_counts_of_a_dry_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "hashed"),
+    "key, hashed",
     [(b"21", -973932308), (b"foobar", -790332482), (b"a-little-bit-long-string", -985981536), (b"abc", 479470107)],
 )
 def test_keys_are_hashed_as_in_kafka(key: bytes, hashed: int) -> None:

@@ -80,7 +80,7 @@ def check_whole(topic: Topic) -> None:
 
 @pytest.mark.parametrize("point", range(1, 17))
 def test_killed_at_every_point_and_gone_on_with(tmp_path: Path, point: int) -> None:
-    """Dead before or after any commit, or between the last change and the end: gone on with, each change is there once."""
+    """Dead before or after any commit, or before the end markers: gone on with, each change is there once."""
     topic, dying = Topic(3), Dying(point)
     died = False
     try:
