@@ -19,6 +19,7 @@ from feed.cli import (
     run,
     schemas,
     slots,
+    snapshot,
     status,
     topics,
     up,
@@ -41,6 +42,7 @@ app.command(epilog="Example: feed down")(up.down)
 app.command(epilog="Example: feed status --parts")(status.status)
 app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --json report.json")(verify.verify)
 app.command(epilog="Example: feed gaps -c feed.yaml --region us")(gaps.gaps)
+app.command(epilog="Example: feed snapshot -c feed.yaml --read-units 2000")(snapshot.snapshot)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")

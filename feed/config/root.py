@@ -16,6 +16,7 @@ from feed.config.models import (
     TelemetrySettings,
     TopicSettings,
 )
+from producers.snapshot import SnapshotSettings
 from producers.stream import ProducerSettings
 from schemas.settings import Settings
 
@@ -35,6 +36,8 @@ class FeedConfig(Settings):
     """Flows of MirrorMaker 2, each from the table's region."""
     producer: ProducerSettings = ProducerSettings()
     """How the stream is read and published."""
+    snapshot: SnapshotSettings = SnapshotSettings()
+    """How a first load or a reload works."""
     consumers: dict[Name, AnyConsumer] = Field(default_factory=dict)
     """Consumers by a name of your own; a kind may be there twice."""
     schemas: SchemaSettings = SchemaSettings()

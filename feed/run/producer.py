@@ -15,6 +15,7 @@ from feed.config import FeedConfig
 from feed.run.codec import codec_of
 from feed.run.preflight import check_key, check_table, check_topics
 from feed.run.process import Process
+from feed.run.snapshot import companion_of
 from feed.run.source import source_of
 from producers.stream import Families, Worker, find_positions, needed_but_omitted
 from schemas.errors import ConfigError, FatalError, FeedError
@@ -84,6 +85,7 @@ def worker_of(config: FeedConfig, process: Process, telemetry: Telemetry | Telem
         telemetry=telemetry,
         stop=process.stop,
         families=families,
+        companion=companion_of(config, kafka, aws, telemetry),
     )
 
 

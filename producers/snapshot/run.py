@@ -115,9 +115,10 @@ class SnapshotRun:
             )
         request = state.pending
         if request is None:
-            reason = self._reason_of(state)
             # a run whose last commit happened, though its answer was lost, has nothing left to do
-            if not reason or self._told:
+            ended = self.request is not None and self.request.epoch <= state.completed_epoch
+            reason = "" if ended else self._reason_of(state)
+            if not reason:
                 self._leave()
                 self.stage = Stage.DONE
                 return 0
@@ -152,8 +153,8 @@ class SnapshotRun:
         log.save(RUN_KEY, entry_json(Run(self._parts.run_id, now_ms)), now_ms)
         if not resumed:
             log.save(REQUEST_KEY, entry_json(request), now_ms)
-        self._told = True
         log.commit()
+        self._told = True
         _log.info("snapshot %s epoch=%d", "resumed" if resumed else "requested", request.epoch)
 
     def _await_slots(self, now: int) -> int:

@@ -20,8 +20,9 @@ class ProducerSettings(Settings):
     start: Literal["trim_horizon", "latest"] = "trim_horizon"
     """Where the very first start begins: with everything the stream still has, or with what is new. Recorded once, in
     the baseline; changing it later has no effect."""
-    gap_policy: Literal["fail", "continue"] = "fail"
-    """After a gap event: stop for a person (the gap stays held until a start with ``continue``), or go on behind it."""
+    gap_policy: Literal["fail", "resnapshot", "continue"] = "fail"
+    """After a gap event: stop for a person (the gap stays held until a start with another policy); go on behind it and
+    load the table anew, so that consumers converge to its state; or just go on behind it."""
     filter: FilterSettings = FilterSettings()
     """What is left out at the source."""
     batch_interval_ms: Positive = 100
@@ -44,9 +45,9 @@ class ProducerSettings(Settings):
     discovery_interval_ms: Positive = 60_000
     """Time between two complete listings of the stream's shards (with 10 % jitter); an ended shard is followed up at
     once."""
-    describe_calls_per_second: Annotated[float, Field(gt=0, le=DESCRIBE_LIMIT_PER_SECOND)] = 5.0
-    """DescribeStream calls of all workers of this feed together; each takes the part that its slots are of all. AWS
-    allows 10 an account and region: share them out among the feeds of an account."""
+    describe_calls_per_second: Annotated[float, Field(gt=0, le=DESCRIBE_LIMIT_PER_SECOND)] = 8.0
+    """DescribeStream calls of all workers of this feed together; they take turns by their slots. AWS allows 10 an
+    account and region: where many feeds list thousands of shards, share them out."""
     absence_min_ms: Positive = 60_000
     """A shard is unlisted only when complete listings at least this far apart lack it."""
     refused_max_ms: Positive = 600_000

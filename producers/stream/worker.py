@@ -11,9 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from connectors.aws import AwsClients
-from connectors.dynamodb_streams import CallBudget, StreamClient, share_of
+from connectors.dynamodb_streams import CallBudget, StreamClient
 from connectors.kafka import MAX_RECORD_BYTES, KafkaClients
 from connectors.telemetry import Telemetry, TelemetryPart
+from producers.stream.beside import BesideSlot0, MakeCompanion
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
 from producers.stream.filter import filter_of
@@ -51,7 +52,7 @@ class Worker:
     """Runs until told to stop; whatever it is made of is passed in.
 
     ``clock`` and ``stream`` are the machine's and DynamoDB's unless others are given. Where several feeds share a
-    process, their workers share its ``families`` of metrics.
+    process, their workers share its ``families`` of metrics. A ``companion`` runs beside slot 0, where that is owned.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Worker:
         clock: Clock | None = None,
         stream: Stream | None = None,
         families: Families | None = None,
+        companion: MakeCompanion | None = None,
     ) -> None:
+        self._companion = companion
         self._source, self._settings, self._codec = source, settings, codec
         self._kafka, self._telemetry, self._stop = kafka, telemetry, stop
         self._clock = clock or system_clock()
@@ -75,7 +78,7 @@ class Worker:
         self._ended = threading.Event()
         self._budget = CallBudget(
             settings.describe_calls_per_second,
-            steady_ms=self._clock.steady_ms,
+            now_ms=self._clock.now_ms,
             sleep_ms=self._sleep_ms,
             random=self._clock.random,
         )
@@ -100,7 +103,7 @@ class Worker:
         feed, version = self._source.feed, find_positions(self._kafka, self._source.feed).version
         log = KafkaLog(self._kafka, feed, self._settings, version=version)
         view = View(log.slots())
-        self._budget.share = share_of(0, view.slots)
+        self._budget.assign(frozenset(), view.slots)
         follower = KafkaFollower(self._kafka, feed, view.slots, version=version)
         group = KafkaGroup(self._kafka, feed, self._settings, version=version)
         discovery = Discovery(self._source.table, self._stream, view, self._settings, self._clock)
@@ -141,15 +144,18 @@ class Worker:
         self._metrics.described()
 
     def _serve(self, group: Group, log: Log, environment: Environment, discovery: Discovery) -> None:
+        beside = BesideSlot0(self._companion, environment.view, self._fail) if self._companion else None
         judged_ms = 0
         while not self._stop.is_set() and self._failure is None:
             for event in group.poll(GROUP_POLL_MS):
                 now_assigned = self._assigned | set(event.slots) if event.given else self._assigned - set(event.slots)
                 self._assigned, self._joined = frozenset(now_assigned), True
-                self._budget.share = share_of(len(now_assigned), environment.view.slots)
+                self._budget.assign(self._assigned, environment.view.slots)
                 said = "given" if event.given else "taken away"
                 _log.info("slots %s feed=%s slots=%s", said, self._source.feed, sorted(event.slots))
             self._match(log, environment)
+            if beside is not None:
+                beside.match(owned=0 in self._assigned)
             now = self._clock.steady_ms()
             if now - judged_ms >= HEALTH_EVERY_MS:
                 judged_ms = now
@@ -161,6 +167,12 @@ class Worker:
                     started_ms=self._started_ms,
                     joined=self._joined,
                 )
+        if beside is not None:
+            beside.stop()
+
+    def _fail(self, error: Exception) -> None:
+        hint = "this is a bug: report it with the log's traceback"
+        self._failure = self._failure or FatalError(f"what runs beside slot 0 failed: {error!r}", hint=hint)
 
     def _match(self, log: Log, environment: Environment) -> None:
         """Owners for what is assigned; those of what is not stop by themselves."""
