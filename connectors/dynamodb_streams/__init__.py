@@ -5,7 +5,7 @@ LATEST; errors that mean something to a reader (expired, trimmed, refused) have 
 parsed by a JSON parser, equal to botocore's answer in all but the type of the creation time.
 """
 
-from connectors.dynamodb_streams.budget import DESCRIBE_LIMIT_PER_SECOND, CallBudget, share_of
+from connectors.dynamodb_streams.budget import DESCRIBE_LIMIT_PER_SECOND, CallBudget
 from connectors.dynamodb_streams.client import StreamClient, StreamStatus
 from connectors.dynamodb_streams.errors import (
     IteratorExpiredError,
@@ -42,5 +42,4 @@ __all__ = [
     "latest_cut_ms",
     "latest_start",
     "observe",
-    "share_of",
 ]

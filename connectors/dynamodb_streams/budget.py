@@ -1,6 +1,11 @@
 """How often DescribeStream is called: AWS allows an account 10 calls a second in a region, for everything together.
 
-Source: "Service, account, and table quotas in Amazon DynamoDB", DynamoDB Streams: DescribeStream 10 per second.
+Source: "Service, account, and table quotas in Amazon DynamoDB", DynamoDB Streams: DescribeStream, 10 per second.
+
+Workers do not talk to each other, but they share slots, and clocks. So time is cut into windows, one call each, and the
+windows go round: the first belongs to the owner of slot 0, the next to that of slot 1, and so on, one more to those who
+have no slot. However many workers there are, and however many shards they list, all of them together call about
+``per_second`` times a second. Clocks that differ by some windows only change whose call comes first.
 """
 
 from __future__ import annotations
@@ -11,45 +16,46 @@ from collections.abc import Callable
 DESCRIBE_LIMIT_PER_SECOND = 10
 """AWS's limit for an account and region."""
 
-JITTER = 0.2
-"""Pauses are up to this much longer, so that workers that were started together do not stay in step."""
-
 
 class CallBudget:
-    """Spaces the calls of one worker. Safe to use from any thread.
+    """When one worker may call. Safe to use from any thread.
 
-    Workers need not talk to each other: each takes the part of the feed's budget that its slots are of all slots, and
-    the parts of all workers are one whole.
+    Args:
+        per_second: calls of all workers together.
+        now_ms: the time of day, which all workers share.
+        sleep_ms: waits.
+        random: in [0, 1): calls come somewhere in the first half of their window.
     """
 
     def __init__(
         self,
         per_second: float,
         *,
-        steady_ms: Callable[[], int],
+        now_ms: Callable[[], int],
         sleep_ms: Callable[[int], None],
         random: Callable[[], float],
     ) -> None:
-        self._per_second, self._steady_ms, self._sleep_ms, self._random = per_second, steady_ms, sleep_ms, random
-        self.share = 1.0
-        """This worker's part of the budget, above 0 and at most 1."""
-        self._next_ms = 0
+        self._window_ms = 1_000 / per_second
+        self._now_ms, self._sleep_ms, self._random = now_ms, sleep_ms, random
+        self._turns, self._round = frozenset({0}), 1
+        self._last = -1
         self._lock = threading.Lock()
 
-    def take(self) -> None:
-        """Wait until the next call may begin."""
+    def assign(self, own: frozenset[int], slots: int) -> None:
+        """This worker has the slots ``own`` of ``slots``; none of them: it is a spare, and lists all the same."""
         with self._lock:
-            now = self._steady_ms()
-            begin_ms = max(now, self._next_ms)
-            pause_ms = 1_000 / (self._per_second * self.share)
-            self._next_ms = begin_ms + int(pause_ms * (1 + JITTER * self._random())) + 1
+            self._turns, self._round = own or frozenset({slots}), slots + 1
+
+    def take(self) -> None:
+        """Wait until this worker's next window; its very first call, when it starts, waits for none."""
+        with self._lock:
+            now = self._now_ms()
+            window = current = int(now // self._window_ms)
+            if self._last >= 0:
+                window = max(current, self._last + 1)
+                while window % self._round not in self._turns:
+                    window += 1
+            self._last = window
+            begin_ms = now if window == current else (window + self._random() / 2) * self._window_ms
         if begin_ms > now:
-            self._sleep_ms(begin_ms - now)
-
-
-def share_of(own: int, slots: int) -> float:
-    """The part of the budget of a worker with ``own`` of ``slots`` slots; one without any, a spare, gets half a slot's.
-
-    Spares come on top of the whole: they list too, so that they know the stream when they take over.
-    """
-    return max(own, 0.5) / slots
+            self._sleep_ms(int(begin_ms - now) + 1)
