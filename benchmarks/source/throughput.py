@@ -1,8 +1,8 @@
 """From a stream to a committed topic, one process at a time: the producer, a day-one loop, and the raw limit.
 
 ``python benchmarks/source/throughput.py [--source dynamodb-local|pages] [--records 120000] [--rounds 2]`` starts what
-it needs. With ``pages`` ready-made answers come from a process of their own (``ready_pages.py``), so that DynamoDB Local
-is not the limit. The contenders take turns; each is a process of its own (``contenders.py``).
+it needs. With ``pages`` ready-made answers come from a process of their own (``ready_pages.py``), so that DynamoDB
+Local is not the limit. The contenders take turns; each is a process of its own (``contenders.py``).
 """
 
 from __future__ import annotations

@@ -44,11 +44,11 @@ def run(bench: Bench, cluster: BrokerCluster, *, rounds: int, rate: float, say: 
     """Restart every broker so many times; judged."""
     result = Restarts()
     bench.table.shards.split(4)
-    writer, shaker = SteadyWriter(bench.table, rate_per_s=rate), Shaker(bench, random.Random(1))
+    writer = SteadyWriter(bench.table, rate_per_s=rate)
     workers = [bench.worker(name) for name in ("one", "two")]
     until(lambda: all(answers(worker) for worker in workers), "the workers to be ready")
     with ProgressReader(bench) as reader:
-        with writer, shaker:
+        with writer, Shaker(bench, random.Random(1), reader.seen):
             until(lambda: reader.seen.changes > 0, "the first change")
             begun = time.monotonic()
             for number in range(rounds * len(cluster.brokers)):

@@ -34,7 +34,7 @@ from feed.local.tools import require_java
 from feed.testing import unique_name
 from feed.testing.tables import new_rolling_table
 from feed.verify import Verdict
-from tests.faults.producers.progress import ProgressReader, SteadyWriter, verdict_of
+from tests.faults.producers.progress import Progress, ProgressReader, SteadyWriter, verdict_of
 from tests.integration.producers.producer_bench import SLOTS, Bench
 
 POINTS = (
@@ -52,6 +52,8 @@ NAMES = ("one", "two", "three")
 SETTINGS = {"session_timeout_ms": 2_000, "discovery_interval_ms": 2_000}
 SHARDS_MAX = 24
 SHAKE_EVERY_S = 2.0
+SHARDS_KEPT = 80
+"""Shards that the stream lists at most: on AWS a closed one is gone after a day, six rollovers later."""
 WITHIN_S = 45.0
 
 
@@ -65,10 +67,11 @@ def until(holds: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> N
 
 
 class Shaker:
-    """Rolls some of the open shards over, or splits one, every two seconds."""
+    """Rolls some of the open shards over, or splits one, every two seconds; takes the oldest finished ones away."""
 
-    def __init__(self, bench: Bench, chance: random.Random) -> None:
-        self.rolled = self.splits = 0
+    def __init__(self, bench: Bench, chance: random.Random, progress: Progress) -> None:
+        self.rolled = self.splits = self.forgotten = 0
+        self._progress = progress
         self._shards, self._chance = bench.table.shards, chance
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -81,13 +84,22 @@ class Shaker:
         turn = 0
         while not self._stop.wait(SHAKE_EVERY_S):
             turn += 1
+            self._forget()
             shards = self.open()
             if turn % 2 and len(shards) < SHARDS_MAX:
                 self._shards.split(2, [self._chance.choice(shards)])
                 self.splits += 1
             else:
-                chosen = self._chance.sample(shards, max(1, len(shards) // 3))
+                chosen = self._chance.sample(shards, max(1, len(shards) // 4))
                 self.rolled += len(self._shards.roll(chosen))
+
+    def _forget(self) -> None:
+        listed = self._shards.shards()
+        ended = [s.shard_id for s in listed if not s.is_open and s.shard_id in self._progress.finished]
+        chosen = ended[: max(0, len(listed) - SHARDS_KEPT)]
+        if chosen:
+            self._shards.forget(chosen)
+            self.forgotten += len(chosen)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -225,13 +237,15 @@ def run(bench: Bench, *, seconds: float, each: int, seed: int, say: Callable[[st
     chance = random.Random(seed)
     bench.table.shards.split(4)
     bench.table.shards.split(3)
-    writer, shaker = SteadyWriter(bench.table), Shaker(bench, chance)
+    writer = SteadyWriter(bench.table)
     with ProgressReader(bench) as reader:
+        shaker = Shaker(bench, chance, reader.seen)
         campaign = Campaign(bench, writer, reader, shaker, chance)
         with writer, shaker:
             campaign.run(seconds, each, say)
         until(lambda: reader.reached(writer.written()), "the last of what was written")
-    say(f"{shaker.rolled} rollovers and {shaker.splits} splits, {len(shaker.open())} shards open at the end")
+    shards = f"{len(shaker.open())} shards open at the end, {shaker.forgotten} taken off the stream"
+    say(f"{shaker.rolled} rollovers and {shaker.splits} splits; {shards}")
     campaign.report.verdict = verdict_of(bench, writer.entries)
     return campaign.report
 

@@ -20,6 +20,7 @@ from feed.workload.digest import image_digest
 from feed.workload.ledger import Entry
 from schemas.change import Op
 from schemas.headers import facts_of
+from schemas.position import Position
 from tests.integration.producers.producer_bench import CODEC, PARTITIONS, SLOTS, Bench, order
 
 
@@ -93,6 +94,8 @@ class Progress:
     """Last revision of each order."""
     slots: Counter[int] = field(default_factory=Counter)
     """Positions of shards committed in each slot."""
+    finished: set[str] = field(default_factory=set)
+    """Shards whose end is committed."""
     changes: int = 0
     stillest_s: float = 0.0
     """Longest time without a new change."""
@@ -118,7 +121,7 @@ class ProgressReader:
                 if message.error() is not None:
                     continue
                 if message.topic() != self._feed:
-                    seen.slots[message.partition()] += message.key()[:1] != b"@"
+                    self._position(message)
                     continue
                 image = CODEC.decode(message.value()).after or {}
                 seen.revisions[facts_of(message.headers()).subject] = int(image["revision"])
@@ -126,6 +129,14 @@ class ProgressReader:
                 now = time.monotonic()
                 seen.stillest_s = max(seen.stillest_s, now - (last or now))
                 last = now
+
+    def _position(self, message: Any) -> None:
+        key, value = message.key(), message.value()
+        if key[:1] == b"@":
+            return
+        self.seen.slots[message.partition()] += 1
+        if value is not None and Position.from_json(key, value).state.terminal:
+            self.seen.finished.add(key.decode())
 
     def reached(self, revisions: Mapping[str, int]) -> bool:
         """Whether all of these became readable."""
