@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ from consumers.analytics.warehouse import Warehouse
 from consumers.runtime.contracts import Partition
 from consumers.uploads import UploadThreads, Within
 from schemas.errors import FatalError, RetryableError
+from schemas.marker import SnapshotMarker
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Assigned:
     """The ledger's next offset, as last seen."""
     taken: int
     """The next offset expected from the topic."""
+    markers: list[tuple[int, SnapshotMarker]] = field(default_factory=list)
+    """Ends of snapshots that wait for a load, with their offsets."""
 
 
 @dataclass(slots=True)
@@ -207,7 +210,9 @@ class Loader:
             nbytes = assigned.rows.nbytes
             rows = from_offset(assigned.rows.take(), assigned.loaded)
             if assigned.taken > assigned.loaded:
-                parts.append(Part(partition, assigned.loaded, assigned.taken, rows, nbytes))
+                markers = tuple(pair for pair in assigned.markers if pair[0] >= assigned.loaded)
+                assigned.markers.clear()
+                parts.append(Part(partition, assigned.loaded, assigned.taken, rows, nbytes, markers))
         self._gathering_since_ms = None
         if parts:
             self._under_way = _UnderWay(Load(tuple(parts), gathered_ms=now_ms))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from consumers.analytics.rows import from_offset
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
+from schemas.marker import SnapshotMarker
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Part:
     rows: pa.Table
     nbytes: int
     """Memory that the rows take."""
+    markers: tuple[tuple[int, SnapshotMarker], ...] = ()
+    """Ends of snapshots among the records, with their offsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +94,6 @@ def after_ledger(load: Load, ledger: Mapping[Partition, int]) -> Load:
                 hint="someone restored the warehouse or edited load_ledger: restart the consumer, it reads from there",
             )
         if start < part.end:
-            parts.append(replace(part, start=start, rows=from_offset(part.rows, start)))
+            markers = tuple(pair for pair in part.markers if pair[0] >= start)
+            parts.append(replace(part, start=start, rows=from_offset(part.rows, start), markers=markers))
     return replace(load.again(), parts=tuple(parts))

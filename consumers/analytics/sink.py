@@ -21,6 +21,7 @@ from consumers.analytics.warehouse import Warehouse
 from consumers.runtime.contracts import Partition, PartitionWriter, Record
 from consumers.uploads import UploadThreads
 from schemas.change import Change
+from schemas.marker import SnapshotMarker, marker_of
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +128,11 @@ class AnalyticsWriter:
             return
         # an empty value carries no change: it is passed over
         rows = [self._row_of(record, value) for record in fresh if (value := record.value()) is not None]
+        markers = [(record.offset(), found) for record in fresh if (found := _marker_of(record)) is not None]
         self._assigned.rows.extend(rows)
+        self._assigned.markers.extend(markers)
         self._assigned.taken = fresh[-1].offset() + 1
-        if rows:
+        if rows or markers:
             self._loader.gathered()
 
     def reached(self, position: int) -> None:
@@ -155,7 +158,7 @@ class AnalyticsWriter:
 
     def durable(self) -> int:
         """Where the warehouse's ledger stands; behind it, what held no change while nothing waits for a load."""
-        waiting = len(self._assigned.rows) or self._loader.carries(self._partition)
+        waiting = len(self._assigned.rows) or self._assigned.markers or self._loader.carries(self._partition)
         return self._assigned.loaded if waiting else max(self._assigned.loaded, self._assigned.taken)
 
     def close(self) -> None:
@@ -164,3 +167,7 @@ class AnalyticsWriter:
 
     def _row_of(self, record: Record, value: bytes) -> Row:
         return self._shape.row_of(self._decode(value), record.partition(), record.offset())
+
+
+def _marker_of(record: Record) -> SnapshotMarker | None:
+    return marker_of(record.key(), None, record.headers()) if record.value() is None else None

@@ -9,6 +9,7 @@ from connectors.redshift import Redshift, StatementStatus
 from consumers.analytics.evolution import columns_query, evolve, found_of
 from consumers.analytics.load_sql import ledger_query, load_statements
 from consumers.analytics.loads import Load
+from consumers.analytics.sweep import sweeps_of
 from consumers.analytics.tables import Tables
 from consumers.runtime.contracts import Partition
 
@@ -52,7 +53,8 @@ class Warehouse:
     def start(self, load: Load, manifest_url: str) -> str:
         """Start a load; gives the id of its statement. The same try of the same load is started once."""
         role = self._redshift.settings.copy_role
-        statements = load_statements(self.tables, load, manifest_url=manifest_url, copy_role=role)
+        more = sweeps_of(self.tables, load)
+        statements = load_statements(self.tables, load, manifest_url=manifest_url, copy_role=role, more=more)
         token = hashlib.sha256("\n".join([*statements, str(load.attempt)]).encode()).hexdigest()
         return self._redshift.submit(statements, token=token)
 
