@@ -44,7 +44,7 @@ class EffectTable:
     """A table that a sink writes to. Safe to call from several threads."""
 
     def __init__(self, client: Any, name: str, *, calls: JsonCalls | None = None) -> None:
-        """Take boto3's client and, for a table that is written often, the cheaper way for its writes."""
+        """Take boto3's client and, for a table that is used often, the cheaper way for its writes and reads."""
         self._client = client
         self._calls = calls
         self.name = name
@@ -85,12 +85,44 @@ class EffectTable:
 
     def get(self, key: Item, *, consistent: bool = False) -> Item | None:
         """The item, None when there is none. Errors as in :meth:`update_if`."""
+        request = {"TableName": self.name, "Key": key, "ConsistentRead": consistent}
         try:
-            answer = self._client.get_item(TableName=self.name, Key=key, ConsistentRead=consistent)
+            answer = self._client.get_item(**request) if self._calls is None else self._calls.call("GetItem", request)
         except (ClientError, BotoCoreError) as error:
             raise self._error_of(error) from error
         item: Item | None = answer.get("Item")
         return item
+
+    def scan_page(
+        self,
+        condition: str,
+        names: Mapping[str, str],
+        values: Item,
+        *,
+        projection: str,
+        after: Item | None,
+        limit: int,
+    ) -> tuple[list[Item], Item | None]:
+        """The items that meet a condition, among the next ``limit`` behind ``after``, and where the next page begins.
+
+        Consistent: what this process has written is seen. Errors as in :meth:`update_if`.
+        """
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "FilterExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ProjectionExpression": projection,
+            "ConsistentRead": True,
+            "Limit": limit,
+        }
+        if after is not None:
+            request["ExclusiveStartKey"] = after
+        try:
+            answer = self._client.scan(**request)
+        except (ClientError, BotoCoreError) as error:
+            raise aws_error_of(error, f"scanning table {self.name}") from error
+        return answer["Items"], answer.get("LastEvaluatedKey")
 
     def check(self, key_attribute: str) -> None:
         """One call that shows the table is there and has the key that the sink writes.

@@ -11,10 +11,13 @@ from prometheus_client import CollectorRegistry, Counter
 from connectors.aws import AwsClients
 from connectors.dynamodb import EffectTable, Refused
 from connectors.messaging import Message, Messenger, open_messenger
-from consumers.warehouse.picks import KEY, Pick, key_of, pick_of, update_of
+from consumers.warehouse.picks import KEY, Pick, PickStatus, key_of, pick_of, update_of
 from consumers.warehouse.replica import Replica
 from consumers.warehouse.settings import WarehouseSettings
+from consumers.warehouse.sweep import Sweep
 from schemas.change import Change
+from schemas.marker import SnapshotMarker
+from schemas.version import end_of_epoch_before
 
 
 class WarehouseSink:
@@ -44,6 +47,11 @@ class WarehouseSink:
         acted = Counter(
             "feed_warehouse_changes_total", "changes acted on, or seen before", ["outcome"], registry=registry
         )
+        self._sweeps: dict[SnapshotMarker, Sweep] = {}
+        """The sweeps under way: at most one for each assigned partition."""
+        self._swept = Counter(
+            "feed_warehouse_swept_total", "picks cancelled at the end of a snapshot", registry=registry
+        )
         self._acted = acted.labels("acted")
         self._seen = acted.labels("seen")
 
@@ -60,7 +68,7 @@ class WarehouseSink:
         replica = None
         if settings.look_up is not None:
             replica = Replica(
-                EffectTable(dynamodb, settings.look_up.table),
+                EffectTable(dynamodb, settings.look_up.table, calls=aws.dynamodb_calls()),
                 settings.look_up,
                 registry=registry,
                 monotonic=time.monotonic,
@@ -87,25 +95,49 @@ class WarehouseSink:
             self._queue.send(hand_over_of(pick, change))
         (self._acted if refused is None else self._seen).inc()
 
+    def snapshot_complete(self, marker: SnapshotMarker) -> bool:
+        """Cancel the picks of the partition's orders that the snapshot did not see, a page of picks at a time."""
+        sweep = self._sweeps.setdefault(marker, Sweep(self._table, marker))
+        done = sweep.step(self._now_ms(), lambda order: self._cancelled(order, marker))
+        if done:
+            del self._sweeps[marker]
+        return done
+
+    def _cancelled(self, order: str, marker: SnapshotMarker) -> None:
+        self._swept.inc()
+        if self._queue is not None:
+            self._queue.send(swept_message(order, marker))
+
+
+def swept_message(order: str, marker: SnapshotMarker) -> Message:
+    """The message about a pick that the end of a snapshot cancelled."""
+    version = end_of_epoch_before(marker.epoch).to_text()
+    pick = Pick(order, PickStatus.CANCELLED, None, deleted=True, number=None, begins=False)
+    return _message(pick, version, f"{marker.event_id}:{order}")
+
 
 def hand_over_of(pick: Pick, change: Change) -> Message:
     """The message about a pick: in order for its order, dropped by the queue when it comes again."""
+    return _message(pick, change.version.to_text(), change.source.event_id)
+
+
+def _message(pick: Pick, version: str, event_id: str) -> Message:
     facts = {
         "orderId": pick.order_id,
         "pickStatus": pick.status.value,
         "orderStatus": pick.order_status,
         "deleted": pick.deleted,
-        "version": change.version.to_text(),
-        "eventId": change.source.event_id,
+        "version": version,
+        "eventId": event_id,
     }
     return Message(
         recipient="",
         subject="pick",
         text=json.dumps(facts, ensure_ascii=False),
         html=None,
-        dedupe_id=change.source.event_id,
+        dedupe_id=event_id,
         group_id=pick.order_id,
-        attributes={"eventId": change.source.event_id, "pickStatus": pick.status.value},
+        attributes={"eventId": event_id, "pickStatus": pick.status.value},
     )
 
 
