@@ -41,3 +41,16 @@ def test_buckets_cover_the_budget_finely() -> None:
     assert LATENCY_BUCKETS_S[0] == 0.005
     assert LATENCY_BUCKETS_S[-1] > 60
     assert all(b / a < 1.16 for a, b in itertools.pairwise(LATENCY_BUCKETS_S))
+
+
+def test_parts_of_a_process_share_its_checks_under_their_names() -> None:
+    """Two feeds in one process do not hide each other's red, and each clears only its own."""
+    telemetry = Telemetry("test")
+    orders, readings = telemetry.part("orders"), telemetry.part("readings")
+    orders.health.set("slots", ok=True)
+    readings.health.set("slots", ok=False, reason="assigned but not running: [3]")
+    assert telemetry.answer("/healthz")[0] == 503
+    assert telemetry.answer("/healthz")[2] == b"ok  orders slots\nRED readings slots assigned but not running: [3]\n"
+    orders.health.clear("slots")
+    assert set(telemetry.health.read()) == {"readings slots"}
+    assert orders.registry is telemetry.registry
