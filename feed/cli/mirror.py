@@ -256,6 +256,45 @@ def watch(
         mirror_status.watch(settings, region, form, watching=watching, running=running, every_s=every_s)
 
 
+@app.command(epilog="Example: feed mirror failover --to us --group orders.audit --apply")
+def failover(
+    *,
+    config: ConfigOption = None,
+    to: Annotated[str, typer.Option(help="The region whose copy the groups go on with.")],
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group that moves; by default every one that has a checkpoint there.")
+    ] = None,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="The source is there and its groups were stopped on purpose.")
+    ] = False,
+    move_back: Annotated[
+        bool, typer.Option("--move-back", help="A group may begin before what it has committed there already.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--apply", help="Commit the offsets; without it nothing is changed.")
+    ] = False,
+    json_output: AsJson = False,
+) -> None:
+    """The source region is gone: plan where its groups go on in a copy, and how much each reads again at most.
+
+    Offsets are those that MirrorMaker translated, never ahead of what was done; where it has none, the oldest record of
+    the copy. Exit code 1: something stands against the plan, or what was committed is not what was planned.
+    """
+    from feed.cli import mirror_failover  # noqa: PLC0415 - of no use to the doctor
+
+    faults = mirror_failover.run(
+        load(config),
+        to,
+        tuple(group or ()),
+        planned=planned,
+        allow_back=move_back,
+        execute=execute,
+        as_json=json_output,
+    )
+    if faults:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: feed mirror rules --markdown")
 def rules(
     *,

@@ -34,8 +34,8 @@ def flow_status(
     offsets_topic, _, status_topic = names.worker_topics
     at_target, at_source = target.reader(), source.reader()
     try:
-        states = task_states(_compacted(at_target, status_topic, now_ms))
-        copied = copied_offsets(_compacted(at_target, offsets_topic, now_ms), names.source_connector)
+        states = task_states(compacted(at_target, status_topic, now_ms))
+        copied = copied_offsets(compacted(at_target, offsets_topic, now_ms), names.source_connector)
         partitions = [
             _partition(at_source, topic, number, copied.get((topic, number)), now_ms)
             for topic, count in _counts(at_source, flow.topics).items()
@@ -52,7 +52,7 @@ def _counts(reader: Consumer, topics: tuple[str, ...]) -> dict[str, int]:
     return {topic: len(known[topic].partitions) for topic in topics if topic in known}
 
 
-def _compacted(reader: Consumer, topic: str, now_ms: Callable[[], int]) -> dict[bytes, bytes | None]:
+def compacted(reader: Consumer, topic: str, now_ms: Callable[[], int]) -> dict[bytes, bytes | None]:
     """Key → last value of a small compacted topic; empty when there is none."""
     count = _counts(reader, (topic,)).get(topic, 0)
     if not count:
@@ -87,7 +87,7 @@ def _partition(
         copied_to=copied_to,
         source_end=high,
         waits=waiting is not None,
-        waiting_ms=max(0, now_ms() - _captured_ms(waiting)) if waiting is not None else 0,
+        waiting_ms=max(0, now_ms() - captured_ms(waiting)) if waiting is not None else 0,
     )
 
 
@@ -108,7 +108,7 @@ def _first_from(reader: Consumer, topic: str, number: int, begin: int, now_ms: C
     )
 
 
-def _captured_ms(message: Message) -> int:
+def captured_ms(message: Message) -> int:
     """When the feed captured the change; of another topic's record, its timestamp."""
     headers = message.headers() or ()
     pairs = headers.items() if isinstance(headers, dict) else headers

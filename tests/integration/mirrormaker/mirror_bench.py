@@ -78,6 +78,10 @@ class MirrorBench:
         for broker in self._brokers.values():
             broker.finish()
 
+    def kill(self, region: str) -> None:
+        """SIGKILL a region's broker."""
+        self._brokers[region].kill()
+
     def bootstrap(self, region: str) -> str:
         return self._brokers[region].bootstrap
 

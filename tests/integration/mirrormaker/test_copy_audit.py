@@ -6,6 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,8 @@ from connectors.telemetry import Checks
 from feed.cli.mirror import app
 from feed.testing import create_topics
 from mirrormaker import render_dedicated
-from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, Kind, Side
+from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, GapWriter, Kind, Side, audit_topic
+from schemas.control import ControlEvent, ControlKind, decode_control, encode_control
 from tests.integration.mirrormaker.mirror_bench import MirrorBench
 
 pytestmark = pytest.mark.integration
@@ -34,7 +37,12 @@ class Auditor:
     """An audit of one topic between the bench's clusters."""
 
     def __init__(
-        self, bench: MirrorBench, topic: str, *, state_file: Path | None = None, stall_after_ms: int = 60_000
+        self,
+        bench: MirrorBench,
+        *topics: str,
+        state_file: Path | None = None,
+        stall_after_ms: int = 60_000,
+        findings: GapWriter | None = None,
     ) -> None:
         self.health = Checks()
         sides = [
@@ -46,13 +54,14 @@ class Auditor:
             "eu->us",
             sides[0],
             sides[1],
-            (topic,),
+            topics,
             now_ms=now_ms,
             clock_ms=lambda: time.time_ns() // 10**6,
             metrics=AuditMetrics(CollectorRegistry()),
             health=self.health,
             stall_after_ms=stall_after_ms,
             state_file=state_file,
+            findings=findings,
         )
 
     def once(self, settle_ms: int = 3_000) -> AuditVerdict:
@@ -214,3 +223,77 @@ def test_the_command_says_where_a_copy_differs(
     done = CliRunner().invoke(app, options)
     assert done.exit_code == 1
     assert {"missing": 1} in [one["differences"] for one in json.loads(done.stdout)[0]["partitions"]]
+
+
+class FeedTopic:
+    """A feed's topic as the producer writes it: changes with ordinals of one shard, and control events."""
+
+    def __init__(self, bench: MirrorBench, feed: str, region: str) -> None:
+        clients = KafkaClients(KafkaSettings(bootstrap_servers=bench.bootstrap(region)), client_id="feed-topic")
+        self._feed, self._producer = feed, clients.producer()
+
+    def change(self, ordinal: int) -> None:
+        headers = [(name, text.encode()) for name, text in _change_headers(ordinal).items()]
+        self._producer.produce(self._feed, b"%d" % ordinal, f"o-{ordinal % 5}", headers=headers)
+
+    def marker(self) -> None:
+        """What a first load leaves at its end: neither key nor value."""
+        self._producer.produce(self._feed, headers=[("ce_type", b"changefeed.snapshot-complete")], partition=0)
+
+    def control(self, event: ControlEvent) -> None:
+        self._producer.produce(f"{self._feed}.control", encode_control(event))
+
+    def flush(self) -> None:
+        assert self._producer.flush(20) == 0
+
+
+def _change_headers(ordinal: int) -> dict[str, str]:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {
+        "ce_id": f"s:{ordinal}",
+        "ce_type": "changefeed.change.c",
+        "ce_source": "arn",
+        "ce_subject": f"o-{ordinal % 5}",
+        "ce_shard": "shardId-1",
+        "ce_ordinal": str(ordinal),
+        "ce_sequence": str(ordinal + 1),
+        "ce_epoch": "1",
+        "ce_time": now,
+        "ce_capturedtime": now,
+    }
+
+
+def test_what_a_copy_lacks_becomes_gap_events_beside_it(
+    mirror_bench: MirrorBench, unique_name: Callable[[str], str]
+) -> None:
+    """Ordinals that never came, though both sides agree, and a record only the source has, are gap events in us."""
+    feed = unique_name("orders")
+    mirror_bench.create(feed)
+    create_topics(mirror_bench.bootstrap("us"), {audit_topic(feed): 1})
+    start = ControlEvent(kind=ControlKind.SHARD_START, feed=feed, at_ms=time.time_ns() // 10**6, shard="shardId-1")
+    end = replace(start, kind=ControlKind.SHARD_END, ordinal=29)
+    clients = KafkaClients(KafkaSettings(bootstrap_servers=mirror_bench.bootstrap("us")), client_id="gaps")
+    writer = GapWriter(clients, (feed,), clock_ms=lambda: time.time_ns() // 10**6)
+    auditor = Auditor(mirror_bench, feed, f"{feed}.control", findings=writer, stall_after_ms=500)
+    try:
+        auditor.audit.start()
+        sides = [FeedTopic(mirror_bench, feed, region) for region in ("eu", "us")]
+        for side, lacks in zip(sides, ({11, 12}, {11, 12, 20}), strict=True):
+            side.control(start)
+            for ordinal in set(range(30)) - lacks:
+                side.change(ordinal)
+            side.marker()
+            side.control(end)
+            side.flush()
+        auditor.until(lambda verdict: verdict.count(Kind.INCOMPLETE) >= 3 and verdict.count(Kind.MISSING) >= 1)
+        assert not auditor.healthy
+    finally:
+        auditor.close()
+        writer.close()
+    verdict = auditor.audit.verdict()
+    assert (verdict.count(Kind.MISSING), verdict.count(Kind.INCOMPLETE)) == (1, 3)
+    told = [decode_control(value) for value in mirror_bench.copies(audit_topic(feed), 3, within_s=10)]
+    assert {(event.kind, event.stream, event.feed) for event in told} == {(ControlKind.GAP, "eu->us", feed)}
+    ordinals = {(event.sequence, event.to_sequence) for event in told if event.shard == "shardId-1"}
+    assert ordinals == {(11, 12), (20, 20)}
+    assert sum("mirror-missing" in event.reason for event in told) == 1

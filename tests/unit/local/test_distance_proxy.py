@@ -162,6 +162,16 @@ def test_a_cut_holds_and_mending_delivers(site: Site) -> None:
                 assert connection.recv(1) == expected
 
 
+def test_bytes_are_counted_each_way_also_of_connections_that_ended(site: Site) -> None:
+    """What went to the target and what came back, over all connections since the start."""
+    with echo_server() as port, link_to(site, port, 0) as link:
+        for text in (b"abc", b"defgh"):
+            with closing(dial(link)) as connection:
+                assert ask(connection, text) == text
+        state = link.state()
+        assert (state.bytes_there, state.bytes_back) == (8, 8)
+
+
 def test_reset_ends_connections_and_takes_new_ones(site: Site) -> None:
     """An open connection is reset at once; the next one works."""
     with echo_server() as port, link_to(site, port, 0) as link:

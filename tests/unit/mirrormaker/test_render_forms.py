@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import subprocess
 from typing import Any
 
 import botocore.session
@@ -22,6 +23,7 @@ from mirrormaker import (
     render,
     render_dedicated,
 )
+from mirrormaker.render import TASK_STATE
 from schemas.errors import ConfigError
 
 ARN = "arn:aws:kafka:{}:123456789012:cluster/feed/11111111-2222-3333-4444-555555555555-1"
@@ -228,3 +230,29 @@ def test_msk_connects_own_names_are_allowed() -> None:
     base = ARN.format("us-east-1")
     for kind in ("group", "transactional-id", "topic"):
         assert f"{base.replace(':cluster/', f':{kind}/')}/__amazon_msk_connect_*" in resources
+
+
+@pytest.mark.parametrize("form", [Form.DEDICATED, Form.CONNECT])
+def test_how_it_is_run_is_rendered_too(form: Form) -> None:
+    """A script that bash can read, a unit that starts it again for ever, and the agent's rules."""
+    rendered = files(form)
+    script = rendered["eu-us-run.sh"]
+    assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=True).stderr == ""
+    started = {
+        Form.DEDICATED: '"$here/eu-us-mm2.properties" --clusters us',
+        Form.CONNECT: '"$here/eu-us-worker.properties"',
+    }
+    assert started[form] in script
+    assert "%(" not in script
+    unit = rendered["eu-us-mirror.service"]
+    assert "Restart=always" in unit
+    assert "BASE" not in unit
+    rules = yaml.safe_load(rendered["eu-us-jmx.yaml"])
+    assert {rule["name"] for rule in rules["rules"]} > {"kafka_connect_mirror_$5s_total", TASK_STATE}
+    assert all("*" in name for name in rules["includeObjectNames"])
+
+
+def test_strimzis_operator_starts_failed_tasks_again() -> None:
+    """Both connectors have the operator's own restart."""
+    mirror = yaml.safe_load(files(Form.STRIMZI)["eu-us-kafkamirrormaker2.yaml"])["spec"]["mirrors"][0]
+    assert [mirror[f"{role}Connector"]["autoRestart"] for role in ("source", "checkpoint")] == [{"enabled": True}] * 2
