@@ -6,6 +6,7 @@
 * ``day-one``: what a tutorial ends with: boto3's GetRecords, TypeDeserializer, JSON, produce; flush and a checkpoint
   for each page, without a transaction.
 * ``raw``: GetRecords and a JSON parser, and nothing is done with it: the server's and the wire's own limit.
+* ``worker``: a worker until it is killed, for the other programs here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from connectors.telemetry import Telemetry
 from feed.testing.tables import aws_settings
 from producers.stream import FeedSource, ProducerSettings, Worker
 from schemas import bundled
+from schemas.change import Change, Image
 from schemas.codec import ChangeCodec
 
 
@@ -55,18 +57,37 @@ def clients(config: dict[str, Any]) -> tuple[AwsClients, KafkaClients]:
     return AwsClients(aws_settings(config["endpoint"])), kafka
 
 
-def run_producer(config: dict[str, Any]) -> None:
+class PlainCodec:
+    """For items that are no orders."""
+
+    def encode(self, change: Change) -> bytes:
+        return json.dumps(change.after).encode()
+
+    def image_from_dynamodb(self, attributes: Mapping[str, Any]) -> Image:
+        return attributes
+
+
+def worker_of(config: dict[str, Any], telemetry: Telemetry, stop: threading.Event) -> Worker:
     aws, kafka = clients(config)
-    telemetry, stop = Telemetry("benchmark"), threading.Event()
-    worker = Worker(
+    return Worker(
         FeedSource(config["feed"], config["table"], "eu-west-1", time_attribute="updatedAt"),
         ProducerSettings(**config.get("settings", {})),
         kafka=kafka,
         aws=aws,
-        codec=ChangeCodec.for_image(bundled.load("order")),
+        codec=PlainCodec() if config.get("plain") else ChangeCodec.for_image(bundled.load("order")),
         telemetry=telemetry,
         stop=stop,
     )
+
+
+def run_worker(config: dict[str, Any]) -> None:
+    """A worker until it is killed."""
+    worker_of(config, Telemetry("benchmark"), threading.Event()).run_forever()
+
+
+def run_producer(config: dict[str, Any]) -> None:
+    telemetry, stop = Telemetry("benchmark"), threading.Event()
+    worker = worker_of(config, telemetry, stop)
     thread = threading.Thread(target=worker.run_forever)
     thread.start()
 
@@ -146,7 +167,7 @@ def run_raw(config: dict[str, Any]) -> None:
     told(records, time.perf_counter() - begun, cpu_s() - used, bytes=size // records)
 
 
-CONTENDERS = {"producer": run_producer, "day-one": run_day_one, "raw": run_raw}
+CONTENDERS = {"producer": run_producer, "day-one": run_day_one, "raw": run_raw, "worker": run_worker}
 
 if __name__ == "__main__":
     CONTENDERS[sys.argv[1]](json.loads(sys.argv[2]))
