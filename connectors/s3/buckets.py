@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OURS: Final = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
-_NOT_OFFERED: Final = frozenset({"NotImplemented", "501"})
+NOT_OFFERED: Final = frozenset({"NotImplemented", "501"})
+"""How a local server says that it lacks a feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def ensure_bucket(client: S3Client, spec: BucketSpec) -> None:
         ConfigError: the bucket is there without Object Lock though it must have it.
         RetryableError: S3 is away.
     """
-    _create(client, spec)
+    create_bucket(client, spec)
     if spec.object_lock and not _is_locked(client, spec.name):
         raise ConfigError(
             f"the bucket {spec.name} has no Object Lock, so what is written to it could be deleted",
@@ -84,7 +85,8 @@ def ensure_bucket(client: S3Client, spec: BucketSpec) -> None:
         )
 
 
-def _create(client: S3Client, spec: BucketSpec) -> None:
+def create_bucket(client: S3Client, spec: BucketSpec) -> None:
+    """Create the bucket unless it is there."""
     arguments: dict[str, Any] = {"Bucket": spec.name}
     if spec.region != "us-east-1":  # the one region that refuses to be named
         arguments["CreateBucketConfiguration"] = {"LocationConstraint": spec.region}
@@ -117,7 +119,7 @@ def _call(doing: str, call: Callable[[], object]) -> None:
     try:
         call()
     except ClientError as error:
-        if aws_error_code(error) not in _NOT_OFFERED:
+        if aws_error_code(error) not in NOT_OFFERED:
             raise aws_error_of(error, doing) from error
         log.info("the S3 server does not offer it, left out doing=%s", doing)
     except BotoCoreError as error:

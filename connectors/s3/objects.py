@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from connectors.aws import aws_error_code, aws_error_of
+from connectors.s3.multipart import PART_BYTES, put_in_parts
 from schemas.errors import RetryableError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ CONFLICT_BACKOFF_S: Final = 0.1
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
 _CONFLICT: Final = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+_GONE_UPLOAD: Final = "NoSuchUpload"
+"""An upload in parts that is known no more: its completion took effect and the answer got lost, or it was aborted."""
 
 
 class PutOutcome(StrEnum):
@@ -105,7 +108,7 @@ class ObjectStore:
         retain_until: datetime | None = None,
         content_type: str = "application/octet-stream",
     ) -> PutOutcome:
-        """Write ``body`` under ``key`` unless the name is taken (``If-None-Match: *``).
+        """Write ``body`` under ``key`` unless the name is taken (``If-None-Match: *``); in parts from 8 MiB on.
 
         Args:
             key: the name.
@@ -118,34 +121,41 @@ class ObjectStore:
             RetryableError: the service is away, or another writer stayed in the act; whether it was written is unknown,
                 and trying again finds out.
         """
-        arguments: dict[str, Any] = {
+        create: dict[str, Any] = {
             "Bucket": self.bucket,
             "Key": key,
-            "Body": body,
             "Metadata": dict(metadata or {}),
             "ContentType": content_type,
-            "IfNoneMatch": "*",
         }
         if retain_until is not None:
-            arguments |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": retain_until}
+            create |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": retain_until}
         for attempt in range(MAX_CONFLICTS):
             try:
-                self.client.put_object(**arguments)
+                return self._put(create, body)
             except ClientError as error:
                 code = aws_error_code(error)
                 if code in _EXISTS:
                     return PutOutcome.EXISTS
-                if code not in _CONFLICT:
+                if code == _GONE_UPLOAD and self.head(key) is not None:
+                    return PutOutcome.EXISTS
+                if code not in _CONFLICT and code != _GONE_UPLOAD:
                     raise aws_error_of(error, f"writing {self.url(key)}") from error
                 self._sleep(CONFLICT_BACKOFF_S * 2**attempt * self._jitter())
             except BotoCoreError as error:
                 raise aws_error_of(error, f"writing {self.url(key)}") from error
-            else:
-                return PutOutcome.CREATED
         raise RetryableError(
             f"another writer of {self.url(key)} was in the act at each of {MAX_CONFLICTS} tries",
             hint="two consumers write the same partition; the next try shows whose object stands",
         )
+
+    def _put(self, create: dict[str, Any], body: bytes) -> PutOutcome:
+        if len(body) < PART_BYTES:
+            self.client.put_object(**create, Body=body, IfNoneMatch="*")
+            return PutOutcome.CREATED
+        if self.head(create["Key"]) is not None:  # the completion decides; this spares sending it all in vain
+            return PutOutcome.EXISTS
+        put_in_parts(self.client, create, body)
+        return PutOutcome.CREATED
 
     def get(self, key: str, *, version_id: str = "") -> StoredObject | None:
         """The object (its latest version by default), or None when there is none."""
@@ -160,6 +170,20 @@ class ObjectStore:
         except BotoCoreError as error:
             raise aws_error_of(error, f"reading {self.url(key)}") from error
         return StoredObject(_head_of(key, answer), body)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """``length`` bytes of the object from ``start`` on (fewer at its end); None when there is no such object."""
+        if length <= 0:
+            return b""
+        try:
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
+            return answer["Body"].read()
+        except ClientError as error:
+            if aws_error_code(error) in _MISSING:
+                return None
+            raise aws_error_of(error, f"reading {self.url(key)}") from error
+        except BotoCoreError as error:
+            raise aws_error_of(error, f"reading {self.url(key)}") from error
 
     def head(self, key: str, *, version_id: str = "") -> ObjectHead | None:
         """Size, metadata and lock of the object, or None when there is none."""

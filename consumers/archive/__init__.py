@@ -5,9 +5,16 @@ to a
 new object of its true minute; memory is bounded for any number of open minutes and partitions.
 """
 
+from consumers.archive.indexing import ensure_index, indexes_in, runs_of_key
 from consumers.archive.minutes import Run, event_ms, run_of
 from consumers.archive.reader import partitions_in, read_archive, read_runs, runs_in
-from consumers.archive.search import ArchiveReport, all_runs, records_of_key, verify_archive
+from consumers.archive.search import (
+    ArchiveReport,
+    all_runs,
+    declared_in_archive,
+    records_of_key,
+    verify_archive,
+)
 from consumers.archive.settings import ArchiveSettings
 from consumers.archive.sink import ArchiveSink
 
@@ -17,12 +24,16 @@ __all__ = [
     "ArchiveSink",
     "Run",
     "all_runs",
+    "declared_in_archive",
+    "ensure_index",
     "event_ms",
+    "indexes_in",
     "partitions_in",
     "read_archive",
     "read_runs",
     "records_of_key",
     "run_of",
     "runs_in",
+    "runs_of_key",
     "verify_archive",
 ]

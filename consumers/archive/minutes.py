@@ -25,6 +25,7 @@ from schemas.headers import facts_of
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 CREATE_TIME: Final = 1
 """The timestamp type of records that bear their event's time (``confluent_kafka.TIMESTAMP_CREATE_TIME``)."""

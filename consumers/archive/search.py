@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.s3 import ObjectStore
 from consumers.archive.minutes import Run, name_of
-from consumers.archive.reader import partitions_in, runs_in
-from consumers.columns import OrdinalLedger, StoredRecord, read_facts, read_table, records_of
+from consumers.archive.reader import partitions_in, read_runs, runs_in
+from consumers.columns import (
+    Declared,
+    OrdinalLedger,
+    OrdinalReport,
+    StoredRecord,
+    declared_in,
+    judge_ordinals,
+    read_facts,
+    read_table,
+    records_of,
+)
 from schemas.errors import FatalError
+
+CONTROL: Final = ".control"
+"""``<topic>.control`` is the topic of control events, archived beside the changes."""
+
+BESIDE_MS: Final = 600_000
+"""How far beyond a range an ordinal is looked for before it counts as missing: minutes go by the time of events, and
+the ordinals of a shard follow it only roughly."""
 
 
 @dataclass(slots=True)
@@ -23,15 +41,23 @@ class ArchiveReport:
     records: int = 0
     faults: list[str] = field(default_factory=list)
     """Objects that are not what their names say."""
-    missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """Ranges of ordinals between the lowest and the highest found that no object holds, by shard."""
-    repeated: dict[str, list[int]] = field(default_factory=dict)
-    """Ordinals that are held more than once, by shard."""
+    ordinals: OrdinalReport = field(default_factory=OrdinalReport)
+    """What the ordinals prove, with what the feed declared."""
+
+    @property
+    def missing(self) -> dict[str, list[tuple[int, int]]]:
+        """Ranges of ordinals that no object holds and that were not declared, by shard."""
+        return self.ordinals.missing
+
+    @property
+    def repeated(self) -> dict[str, list[int]]:
+        """Ordinals that are held more than once, by shard."""
+        return self.ordinals.repeated
 
     @property
     def valid(self) -> bool:
         """True when nothing was found."""
-        return not (self.faults or self.missing or self.repeated)
+        return not self.faults and self.ordinals.valid
 
 
 def all_runs(store: ObjectStore, prefix: str, topic: str, *, from_ms: int = 0, to_ms: int | None = None) -> list[Run]:
@@ -56,32 +82,65 @@ def records_of_key(store: ObjectStore, prefix: str, runs: list[Run], key: bytes)
 
 
 def verify_archive(
-    store: ObjectStore, prefix: str, runs: list[Run], *, progress: Callable[[int, int], None] | None = None
+    store: ObjectStore,
+    prefix: str,
+    runs: list[Run],
+    *,
+    beside: list[Run] | None = None,
+    declared: Declared | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ArchiveReport:
     """Whether ``runs`` hold every ordinal of every shard once, and are what their names say.
 
     A shard that was read across an end of the range shows no gap there: what counts lies between its lowest and its
-    highest ordinal found.
+    highest ordinal found, less what the feed declared as refused.
+
+    Args:
+        store: the bucket, with read rights.
+        prefix: first part of the names.
+        runs: the range.
+        beside: runs just outside of it, looked at only when an ordinal is missing.
+        declared: what the control events say (:func:`declared_in_archive`).
+        progress: told after each object.
     """
     report, ledger = ArchiveReport(), OrdinalLedger()
     for done, run in enumerate(runs, start=1):
-        try:
-            name, body = _body_of(store, prefix, run)
-            facts = read_facts(body, name=name)
-            table = read_table(body, name=name, columns=["offset", "shard", "ordinal"])
-        except FatalError as error:
-            report.faults.append(str(error))
-            continue
-        where = (facts.cluster_id, facts.topic_id, facts.partition, facts.first, facts.count)
-        if where != (run.cluster_id, run.topic_id, run.partition, run.first, table.num_rows):
-            report.faults.append(f"{name} is of partition {facts.partition}, offset {facts.first}")
-        ledger.mark(table)
-        report.runs += 1
-        report.records += table.num_rows
+        _verify_run(store, prefix, run, report, ledger)
         if progress is not None:
             progress(done, len(runs))
-    report.missing, report.repeated = ledger.missing(ledger.lowest()), ledger.repeated()
+    told = declared or Declared()
+    report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts={})
+    if report.ordinals.missing and beside:
+        around, ignored = OrdinalLedger(), ArchiveReport()
+        for run in beside:
+            _verify_run(store, prefix, run, ignored, around)
+        report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts={}, beside=around)
     return report
+
+
+def declared_in_archive(store: ObjectStore, prefix: str, topic: str) -> Declared:
+    """What the archived control events of a topic say; nothing where there are none.
+
+    Raises:
+        FatalError: an object is gone or is no run.
+    """
+    return declared_in(read_runs(store, prefix, all_runs(store, prefix, topic + CONTROL)))
+
+
+def _verify_run(store: ObjectStore, prefix: str, run: Run, report: ArchiveReport, ledger: OrdinalLedger) -> None:
+    try:
+        name, body = _body_of(store, prefix, run)
+        facts = read_facts(body, name=name)
+        table = read_table(body, name=name, columns=["offset", "shard", "ordinal"])
+    except FatalError as error:
+        report.faults.append(str(error))
+        return
+    found = (facts.cluster_id, facts.topic_id, facts.partition, facts.first, facts.count, facts.more.get("minute"))
+    if found != (run.cluster_id, run.topic_id, run.partition, run.first, table.num_rows, run.minute):
+        report.faults.append(f"{name} is of partition {facts.partition}, offset {facts.first}")
+    ledger.mark(table)
+    report.runs += 1
+    report.records += table.num_rows
 
 
 def _body_of(store: ObjectStore, prefix: str, run: Run) -> tuple[str, bytes]:

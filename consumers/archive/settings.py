@@ -28,5 +28,8 @@ class ArchiveSettings(Settings):
     """A minute that takes this much memory is closed; it goes on in another object."""
     memory_bytes: int = Field(default=48 * 1024 * 1024, ge=1024 * 1024)
     """Bound for all open minutes of all partitions together: above it the largest is closed early."""
+    index_after_ms: int = Field(default=600_000, ge=0)
+    """The index of an hour is written this long after the hour's end; what comes later is listed beside it, and indexed
+    again. Without indexes a search opens every object of its range."""
     parallel_uploads: int = Field(default=4, ge=1, le=64)
     """Objects that are uploaded at once."""

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from prometheus_client import CollectorRegistry
 
 from connectors.s3 import ObjectStore
+from consumers.archive.index_keeper import IndexKeeper
 from consumers.archive.runs import Runs
 from consumers.archive.settings import ArchiveSettings
 from consumers.archive.writer import ArchiveMetrics, ArchiveWriter
@@ -58,6 +59,14 @@ class ArchiveSink:
             now_ms=self.now_ms,
             relieve=self._relieve,
             forget=self._writers.remove,
+            keeper=IndexKeeper(
+                self.store,
+                self.settings.prefix,
+                partition,
+                executor=self.executor,
+                after_ms=self.settings.index_after_ms,
+                now_ms=self.now_ms,
+            ),
         )
         self._writers.append(writer)
         return committed, writer

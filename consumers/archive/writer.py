@@ -11,6 +11,7 @@ from itertools import groupby
 import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter
 
+from consumers.archive.index_keeper import IndexKeeper
 from consumers.archive.minutes import MINUTE_MS, event_ms
 from consumers.archive.runs import Runs
 from consumers.archive.settings import ArchiveSettings
@@ -30,6 +31,9 @@ class ArchiveMetrics:
         )
         self.failures = Counter(
             "feed_sink_archive_upload_failures", "Tries of an upload that failed and were repeated", registry=registry
+        )
+        self.index_failures = Counter(
+            "feed_sink_archive_index_failures", "Hours left without an index: an object is no run", registry=registry
         )
 
 
@@ -74,6 +78,7 @@ class ArchiveWriter:
         now_ms: the clock.
         relieve: called before records are taken: brings all writers together below their bound of memory.
         forget: called when the assignment is over.
+        keeper: writes the indexes of hours.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class ArchiveWriter:
         now_ms: Callable[[], int],
         relieve: Callable[[], None],
         forget: Callable[[ArchiveWriter], None],
+        keeper: IndexKeeper,
     ) -> None:
         self._runs = runs
         self._next = start
@@ -96,6 +102,8 @@ class ArchiveWriter:
         self._now_ms = now_ms
         self._relieve = relieve
         self._forget = forget
+        self._keeper = keeper
+        self._seen_index_failures = 0
         self._minutes: dict[int, _Minute] = {}
         self._reached_ms = 0
         """The latest event time seen."""
@@ -132,6 +140,9 @@ class ArchiveWriter:
         for number in list(self._minutes):
             self._settle(number)
         self._send_due(now_ms)
+        self._keeper.tick(now_ms)
+        self._metrics.index_failures.inc(self._keeper.failures - self._seen_index_failures)
+        self._seen_index_failures = self._keeper.failures
 
     def flush(self, within_ms: int | None = None) -> None:
         """Store everything taken; returns when it is stored. All minutes are sent at once, then waited for.
@@ -205,6 +216,7 @@ class ArchiveWriter:
             return
         (through,) = done
         self._runs.held_through(number, through)
+        self._keeper.stored(number, self._now_ms())
         self._metrics.objects.inc()
         self._metrics.records.inc(sending.records.num_rows)
         minute.sending = None

@@ -80,6 +80,11 @@ class MemoryStore(ObjectStore):
             return None
         return versions[int(version_id)] if version_id else versions[-1]
 
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        self.calls.append(("range", key))
+        versions = self.objects.get(key)
+        return versions[-1].body[start : start + length] if versions else None
+
     def head(self, key: str, *, version_id: str = "") -> ObjectHead | None:
         self.calls.append(("head", key))
         versions = self.objects.get(key)

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from consumers.archive import ArchiveSettings, ArchiveSink, all_runs
+from consumers.archive import ArchiveSettings, ArchiveSink
+from consumers.columns import StoredRecord
 from consumers.runtime.contracts import Partition
 from feed.cli import app
 from feed.cli import archive as command
@@ -16,6 +17,7 @@ from feed.run import codec as feed_codec
 from schemas import bundled
 from schemas.change import Change, Op, Source
 from schemas.codec import ChangeCodec
+from schemas.control import ControlEvent, ControlKind, encode_control
 from schemas.headers import headers_of
 from schemas.version import Version
 from tests.unit.memory_store import InlineExecutor, MemoryStore
@@ -27,8 +29,6 @@ CODEC = ChangeCodec.for_image(bundled.load("order"))
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     """An archive of twelve changes of three orders over four minutes, which the commands find."""
-    from consumers.columns import StoredRecord  # noqa: PLC0415 - beside its use
-
     store = MemoryStore()
     sink = ArchiveSink(
         store,
@@ -44,10 +44,11 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
         key = f"o-{number % 3}".encode()
         writer.add([StoredRecord("orders", 0, number, key, value, headers, 1, change.occurred_at_ms)])
     writer.flush()
+    settings = ArchiveSettings(bucket="memory")
     monkeypatch.setattr(
         command,
-        "_select",
-        lambda config, begin, end: (store, "archive", all_runs(store, "archive", "orders", from_ms=START_MS)),
+        "_archive_of",
+        lambda config: command.Archive(store, settings, "orders", 1, None),  # type: ignore[arg-type]  # no AWS here
     )
     monkeypatch.setattr(command, "load", lambda config: None)
     monkeypatch.setattr(feed_codec, "codec_of", lambda config: CODEC)
@@ -106,3 +107,41 @@ def test_verify_ends_with_the_verdict(store: MemoryStore) -> None:
     ended = CliRunner().invoke(app, ["archive", "verify"])
     assert ended.exit_code == 1
     assert "missing ordinals of shardId-1: 3-5" in ended.output
+
+
+def test_verify_as_json_tells_what_was_declared(store: MemoryStore) -> None:
+    """The report as one document: an ordinal that the archived control events declare as refused is not missing."""
+    ended = CliRunner().invoke(app, ["archive", "verify", "--json"])
+    assert (ended.exit_code, json.loads(ended.stdout)["changes"]) == (0, 12)
+    del store.objects[sorted(store.objects)[1]]
+    sink = ArchiveSink(
+        store,
+        ArchiveSettings(bucket="memory"),
+        registry=CollectorRegistry(),
+        now_ms=lambda: START_MS,
+        executor=InlineExecutor(),
+    )
+    _, writer = sink.open(Partition("c", "t2", "orders.control", 0), 0)
+    for number in (3, 4, 5):
+        refused = ControlEvent(ControlKind.REFUSED, "orders", START_MS, shard="shardId-1", ordinal=number, reason="odd")
+        value = encode_control(refused)
+        writer.add([StoredRecord("orders.control", 0, number, b"", value, None, 1, START_MS)])
+    writer.flush()
+    ended = CliRunner().invoke(app, ["archive", "verify", "--json"])
+    told = json.loads(ended.stdout)
+    assert (ended.exit_code, told["valid"], told["missing_ordinals"]) == (0, True, {})
+    assert [(entry["ordinal"], entry["reason"]) for entry in told["declared_ordinals"]] == [
+        (3, "odd"),
+        (4, "odd"),
+        (5, "odd"),
+    ]
+
+
+def test_a_range_is_listed_and_indexed(store: MemoryStore) -> None:
+    """Only what lies between the times is listed; indexes are written once."""
+    ended = CliRunner().invoke(app, ["archive", "ls", "--from", "2025-11-24T16:01:00", "--to", "2025-11-24T16:03:00"])
+    assert [line.split()[0][-6:] for line in ended.output.splitlines()] == ["16:01Z", "16:02Z"]
+    ended = CliRunner().invoke(app, ["archive", "index"])
+    assert ended.stdout == "1 indexes written, 0 were there\n"
+    ended = CliRunner().invoke(app, ["archive", "index"])
+    assert ended.stdout == "0 indexes written, 1 were there\n"
