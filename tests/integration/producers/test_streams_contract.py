@@ -1,17 +1,23 @@
-"""What a reader relies on in DynamoDB Streams, asked of DynamoDB Local and of the simulator alike."""
+"""What a reader relies on in DynamoDB Streams, asked of DynamoDB Local and of the simulator alike.
+
+The simulator is asked in the process, as the simulation of workers does, and over HTTP through our client and boto3.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from connectors.aws import AwsClients
 from connectors.dynamodb_streams import IteratorSpec, Page, ShardRefusedError, ShardTrimmedError, StreamClient
 from feed.testing import RollingTable
-from feed.testing.simulator import SimulatedClock, SimulatedStreams
+from feed.testing.simulator import SimulatedClock, SimulatedStreams, StreamsApi, StreamsServer
+from feed.testing.tables import aws_settings
 from producers.stream.ports import Stream
 
 pytestmark = pytest.mark.integration
@@ -75,13 +81,24 @@ class Simulated:
         self.streams.enable()
 
 
-@pytest.fixture(params=["local", "simulated"])
-def table(request: pytest.FixtureRequest) -> Any:
-    """Either of them, with one shard."""
-    if request.param == "local":
-        make: Callable[..., RollingTable] = request.getfixturevalue("rolling_table")
-        return Local(make())
-    return Simulated()
+class Served(Simulated):
+    """The simulator over HTTP."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        super().__init__()
+        server = stack.enter_context(StreamsServer(StreamsApi(self.streams).answer))
+        self.stream = StreamClient(AwsClients(aws_settings(server.endpoint)), now_ms=self._clock.now_ms)
+
+
+@pytest.fixture(params=["local", "simulated", "served"])
+def table(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Each of them, with one shard."""
+    with ExitStack() as stack:
+        if request.param == "local":
+            make: Callable[..., RollingTable] = request.getfixturevalue("rolling_table")
+            yield Local(make())
+        else:
+            yield Simulated() if request.param == "simulated" else Served(stack)
 
 
 def arn_of(table: Any) -> str:
@@ -154,6 +171,48 @@ def test_a_closed_shard_ends_and_its_children_name_it(table: Any) -> None:
     found, page = read(table, parent)
     assert (len(found), page.next_token) == (1, None)
     assert sum(len(read(table, child)[0]) for child in children) == 1
+
+
+def test_more_shards_than_a_page_holds_are_all_listed(table: Any) -> None:
+    """A hundred come in one answer; 121 are listed."""
+    table.put("a", 1)
+    table.roll(120)
+    listing = table.stream.list_shards(arn_of(table))
+    assert listing.complete
+    assert len(listing.shards) == 121
+
+
+def test_a_key_keeps_its_line_of_shards(table: Any) -> None:
+    """Over splits a key's changes lie in one shard of each generation, and its revisions grow along them."""
+    keys = [f"k{number:02d}" for number in range(20)]
+    for revision, children in ((1, 2), (2, 2), (3, 1)):
+        for key in keys:
+            table.put(key, revision)
+        table.roll(children)
+    shards = table.stream.list_shards(arn_of(table)).shards
+    home: dict[tuple[str, int], str] = {}
+    for shard in shards:
+        times: dict[str, int] = {}
+        for record in read(table, shard)[0]:
+            key = next(iter(record["dynamodb"]["Keys"].values()))["S"]
+            revision = int(record["dynamodb"]["NewImage"]["revision"]["N"])
+            assert revision > times.get(key, 0)
+            times[key] = revision
+            home[key, revision] = shard
+    assert len(home) == 3 * len(keys)
+    for key in keys:
+        assert shards[home[key, 2]].parent == home[key, 1]
+        assert shards[home[key, 3]].parent == home[key, 2]
+
+
+def test_a_delete_has_the_image_before_it_and_its_keys(table: Any) -> None:
+    """REMOVE carries Keys and OldImage, never NewImage; one by a caller has no identity of the service."""
+    table.put("a", 1)
+    table.delete("a")
+    removed = read(table, only_shard(table))[0][1]
+    assert set(removed["dynamodb"]) >= {"Keys", "OldImage", "SequenceNumber"}
+    assert "NewImage" not in removed["dynamodb"]
+    assert removed.get("userIdentity") is None
 
 
 def test_an_unknown_shard_is_refused(table: Any) -> None:
