@@ -10,18 +10,22 @@ from consumers.runtime.consumer import Consumer
 from consumers.runtime.contracts import BatchSink, Partition, PartitionWriter, Record, RecordSink, SelectiveSink
 from consumers.runtime.kafka import KafkaBroker
 from consumers.runtime.memory import MemoryBroker
+from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.reaction import time_of
+from consumers.runtime.replay_side import ReplaySide
 from consumers.runtime.settings import RuntimeSettings
 
 __all__ = [
     "BatchSink",
     "Consumer",
+    "ConsumerMetrics",
     "KafkaBroker",
     "MemoryBroker",
     "Partition",
     "PartitionWriter",
     "Record",
     "RecordSink",
+    "ReplaySide",
     "RuntimeSettings",
     "SelectiveSink",
     "consumer",

@@ -16,6 +16,7 @@ from feed.cli import (
     demo,
     gaps,
     mirror,
+    replay,
     run,
     schemas,
     slots,
@@ -43,6 +44,7 @@ app.command(epilog="Example: feed status --parts")(status.status)
 app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --json report.json")(verify.verify)
 app.command(epilog="Example: feed gaps -c feed.yaml --region us")(gaps.gaps)
 app.command(epilog="Example: feed snapshot -c feed.yaml --read-units 2000")(snapshot.snapshot)
+app.command(epilog="Example: feed replay --group warehouse --from 2026-11-23T00:00:00 --wait")(replay.replay)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")

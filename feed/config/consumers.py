@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -77,3 +77,12 @@ AnyConsumer = Annotated[
     WarehouseConsumer | NotificationConsumer | AuditConsumer | ArchiveConsumer | AnalyticsConsumer,
     Field(discriminator="kind"),
 ]
+
+TAKES_NO_REPLAY: Final = {
+    "notification": "it tells customers, and a replay would tell them about the past: its sink passes replays over, "
+    "whoever wires it",
+    "audit": "it holds the changes as they came, chained by the offsets of the live topic, and a replay adds none",
+    "archive": "it is what a replay is made from",
+    "analytics": "its ledger counts the offsets of the live topic, and holds its place there",
+}
+"""Kinds of consumers that take no replay, and why."""

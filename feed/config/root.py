@@ -16,6 +16,7 @@ from feed.config.models import (
     TelemetrySettings,
     TopicSettings,
 )
+from producers.replay.settings import ReplaySettings
 from producers.snapshot import SnapshotSettings
 from producers.stream import ProducerSettings
 from schemas.settings import Settings
@@ -38,6 +39,8 @@ class FeedConfig(Settings):
     """How the stream is read and published."""
     snapshot: SnapshotSettings = SnapshotSettings()
     """How a first load or a reload works."""
+    replay: ReplaySettings = ReplaySettings()
+    """How archived changes are sent once more."""
     consumers: dict[Name, AnyConsumer] = Field(default_factory=dict)
     """Consumers by a name of your own; a kind may be there twice."""
     schemas: SchemaSettings = SchemaSettings()

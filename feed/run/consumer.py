@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
-from consumers.runtime import KafkaBroker, consumer, time_of
+from consumers.runtime import ConsumerMetrics, KafkaBroker, RecordSink, ReplaySide, consumer, time_of
 from feed.config import FeedConfig
-from feed.config.consumers import ArchiveConsumer, AuditConsumer
+from feed.config.consumers import TAKES_NO_REPLAY, ArchiveConsumer, AuditConsumer
 from feed.run.codec import codec_of
 from feed.run.control_store import control_store
 from feed.run.preflight import check_topics
 from feed.run.process import Process
 from feed.run.sinks import sink_of
 from schemas.errors import ConfigError
+from schemas.replay import replay_topic
 
 
 def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
@@ -32,8 +33,11 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
     check_topics(config, section.region, kafka, (config.feed, f"{group}.dead-letter", *control))
     codec = codec_of(config)
     aws = AwsClients(config.regions[section.region].aws)
+    sink = sink_of(section, topic=config.feed, image=config.table.image_schema, codec=codec, aws=aws, process=process)
+    metrics = ConsumerMetrics(sink.name, process.telemetry.registry)
+    replays = replay_topic(config.feed, name) if section.kind not in TAKES_NO_REPLAY else None
     running = consumer(
-        sink_of(section, topic=config.feed, image=config.table.image_schema, codec=codec, aws=aws, process=process),
+        sink,
         topic=config.feed,
         group=group,
         broker=KafkaBroker(kafka, section.runtime),
@@ -43,9 +47,25 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
         telemetry=process.telemetry,
         stop=process.stop,
         now_ms=process.clock_ms,
+        metrics=metrics,
+        replay_topic=replays,
     )
     if isinstance(section, AuditConsumer | ArchiveConsumer):
         with control_store(config, section, group=group, kafka=kafka, codec=codec, process=process):
+            running.run_forever()
+    elif replays is not None and isinstance(sink, RecordSink):
+        with ReplaySide(
+            sink,
+            replay_topic=replays,
+            group=group,
+            broker=lambda: KafkaBroker(kafka, section.runtime),
+            decode=codec.decode,
+            settings=section.runtime,
+            telemetry=process.telemetry,
+            metrics=metrics,
+            stop=process.stop,
+            now_ms=process.clock_ms,
+        ):
             running.run_forever()
     else:
         running.run_forever()

@@ -22,6 +22,8 @@ class Counts:
     records: int = 0
     payload_bytes: int = 0
     """Keys and values."""
+    repeated: int = 0
+    """Changes that the objects hold more than once, in the range or beside it; set by who read the objects."""
     no_changes: int = 0
     """Records that are no changes: not replayed."""
     by_partition: Counter[int] = field(default_factory=Counter)

@@ -1,0 +1,306 @@
+"""One replay, from the checks to the deleted topic."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Protocol
+
+from connectors.aws import AwsClients
+from connectors.kafka import KafkaClients
+from connectors.s3 import ObjectStore
+from consumers.archive import all_runs
+from feed.replay.archived import Archived
+from feed.replay.live import LivePartition, LiveTopic, committed_of
+from feed.replay.request import Range, Request
+from feed.run.process import now_ms
+from producers.replay import (
+    Asked,
+    Counts,
+    ReplaySettings,
+    ReplayState,
+    ReplayTopic,
+    ReplayWriter,
+    Selection,
+    Sending,
+    Sorter,
+    gather,
+    may_go_on,
+)
+from schemas.errors import ConfigError, RetryableError
+from schemas.replay import NO_OFFSET, ReplayMarker
+
+WAIT_POLL_S: Final = 2.0
+WAIT_STALL_S: Final = 600.0
+"""How long the group may read nothing of the replay while it is waited for."""
+
+
+class Progress(Protocol):
+    """Shows a person how far it is."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` of ``what`` (objects read, changes sent, changes read by the group)."""
+        ...
+
+
+def _nothing(_point: str) -> None:
+    """No test watches."""
+
+
+class Replayer:
+    """Makes, goes on with, ends or drops the replay of one consumer.
+
+    Args:
+        request: for whom.
+        settings: rate and bounds.
+        progress: told how far it is.
+        sleep: waits, seconds.
+        at: told each named point (tests die there).
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        settings: ReplaySettings,
+        *,
+        progress: Progress,
+        sleep: Callable[[float], None] = time.sleep,
+        at: Callable[[str], None] = _nothing,
+    ) -> None:
+        self._request, self._settings, self._progress = request, settings, progress
+        self._sleep, self._at = sleep, at
+        config = request.config
+        self._clients = KafkaClients(config.regions[request.region].kafka, client_id=f"{config.feed}-replay")
+        self._topic = ReplayTopic(self._clients, request.topic)
+        self._live = LiveTopic(self._clients, config.feed)
+
+    def dry_run(self, asked: Range) -> tuple[Counts, list[str]]:
+        """What would be sent, and what the archive lacks; nothing is changed anywhere."""
+        selection, gaps = self._selected(asked)
+        counts = Counts(self._live.partitions(self._request.region))
+        gaps += self._gather(selection, counts, None, after="")
+        return counts, gaps
+
+    def send(self, asked: Range, *, resume: bool = False, accept_gaps: bool = False) -> ReplayState:
+        """Send a replay whole, or the rest of one.
+
+        Raises:
+            ConfigError: another one is there, or the archive lacks something of the range.
+            FatalError: another sender took over, or the cluster failed; what was committed stays, to be gone on with.
+        """
+        partitions = self._topic.partitions()
+        if partitions is not None:
+            state = self._topic.state(partitions)
+            if state is not None:
+                named = asked if asked.from_ms is not None else None
+                may_go_on(state, self._asked(named) if named else None, resume=resume, consumer=self._request.consumer)
+                return self._go_on(partitions)
+        elif resume:
+            raise ConfigError(
+                f"there is no replay for {self._request.consumer} to go on with", hint="begin one with --from and --to"
+            )
+        return self._begin(asked, partitions, accept_gaps=accept_gaps)
+
+    def abort(self) -> None:
+        """Delete the replay's topic, however far it is."""
+        if self._topic.partitions() is None:
+            raise ConfigError(f"there is no replay for {self._request.consumer}", hint="nothing was changed")
+        # fenced first: a sender that runs must not write into the topic's next life
+        ReplayWriter.take(self._clients, self._request.topic, commit_timeout_ms=self._settings.commit_timeout_ms)
+        self._topic.delete()
+
+    def finish(self) -> ReplayState:
+        """Delete the topic of a replay that is sent whole and read whole.
+
+        Raises:
+            ConfigError: there is none, or it is not there yet.
+        """
+        partitions = self._topic.partitions()
+        state = None if partitions is None else self._topic.state(partitions)
+        if partitions is None or state is None:
+            raise ConfigError(f"there is no replay for {self._request.consumer}", hint="nothing was changed")
+        left = sum(self._left(partitions))
+        if not state.ended or left:
+            what = f"is not read whole by {self._request.read_by}" if state.ended else "is not sent whole"
+            raise ConfigError(
+                f"the replay {state.replay} {what}",
+                hint="`--wait` waits for the group; `--resume` sends the rest; `--abort` deletes it as it is",
+            )
+        self._topic.delete()
+        return state
+
+    def wait(self) -> ReplayState:
+        """Wait until the group has read all of a replay that is sent whole, then delete its topic.
+
+        Raises:
+            RetryableError: the group has read nothing for :data:`WAIT_STALL_S`.
+        """
+        partitions = self._topic.partitions()
+        if partitions is None:
+            raise ConfigError(f"there is no replay for {self._request.consumer}", hint="begin one")
+        total = sum(self._ends(partitions))
+        moved, least = time.monotonic(), total + 1
+        while left := sum(self._left(partitions)):
+            self._progress("read by the group", total - left, total)
+            if left < least:
+                moved, least = time.monotonic(), left
+            if time.monotonic() - moved > WAIT_STALL_S:
+                raise RetryableError(
+                    f"{self._request.read_by} has read nothing of {self._request.topic} for {WAIT_STALL_S:.0f} s",
+                    hint="does the consumer run, and is it healthy? `feed replay --wait` goes on waiting",
+                )
+            self._sleep(WAIT_POLL_S)
+        return self.finish()
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def _begin(self, asked: Range, existing: int | None, *, accept_gaps: bool) -> ReplayState:
+        """A new replay; ``existing``: partitions of a topic that was made, into which nothing was written."""
+        partitions = existing or self._live.partitions(self._request.region)
+        live = self._live.look(self._request.group, partitions)
+        selection, gaps = self._selected(asked)
+        until = self._vouched(selection, live, accept_gaps=accept_gaps)
+        counts = Counts(partitions)
+        with tempfile.TemporaryDirectory(prefix="feed-replay-") as folder:
+            sorter = self._sorter(folder)
+            gaps += self._gather(selection, counts, sorter, after="")
+            if gaps and not accept_gaps:
+                raise ConfigError(
+                    gaps[0],
+                    hint="nothing was sent; --accept-gaps replays what there is (`feed gaps` and `feed archive verify` "
+                    "say more)",
+                    faults=tuple(gaps),
+                )
+            if existing is None:
+                self._topic.create(self._request.spec(partitions), read_by=self._request.read_by)
+            replay = self._asked(Range(selection.from_ms, selection.to_ms, asked.order)).replay
+            markers = tuple(
+                ReplayMarker(
+                    "begin", replay, selection.from_ms, selection.to_ms, asked.order or "", until[number],
+                    counts.by_partition[number],
+                )
+                for number in range(partitions)
+            )  # fmt: skip
+            sending = self._sending(replay, [0] * partitions, sum(counts.by_partition.values()))
+            sending.begin(markers)
+            return self._send(sending, sorter, markers)
+
+    def _go_on(self, partitions: int) -> ReplayState:
+        """Take over, read where it stands, send the rest."""
+        writer = self._writer
+        state = self._topic.state(partitions)
+        if state is None or state.ended:
+            raise ConfigError("the replay ended meanwhile, or its topic was made anew", hint="look again")
+        asked = state.asked(self._request.config.feed, self._request.consumer)
+        counts = Counts(partitions)
+        with tempfile.TemporaryDirectory(prefix="feed-replay-") as folder:
+            sorter = self._sorter(folder)
+            self._gather(asked.selection, counts, sorter, after=state.place)
+            sending = self._sending(state.replay, list(state.counts), state.planned, writer)
+            return self._send(sending, sorter, state.begin)
+
+    def _send(self, sending: Sending, sorter: Sorter, markers: tuple[ReplayMarker, ...]) -> ReplayState:
+        sending.send(sorter.ordered())
+        sending.end(markers)
+        state = self._topic.state(len(markers))
+        if state is None or not state.ended or list(state.counts) != sending.counts:
+            raise ConfigError(f"{self._request.topic} does not hold what was sent", hint="was it deleted meanwhile?")
+        return state
+
+    def _selected(self, asked: Range) -> tuple[Selection, list[str]]:
+        """The range with its open end filled in; what the archive has not stored yet of it."""
+        config, archive = self._request.config, self._request.archive
+        source = KafkaClients(config.regions[archive.region].kafka, client_id=f"{config.feed}-replay")
+        topic = LiveTopic(source, config.feed)
+        group = f"{config.feed}.{self._request.archive_name}"
+        reach = topic.reach(group, topic.partitions(archive.region), now_ms())
+        if asked.from_ms is None:
+            raise ConfigError("no --from is given", hint="the time from which on the group lacks changes, in UTC")
+        to_ms = reach.to_ms if asked.to_ms is None else asked.to_ms
+        if asked.to_ms is None and reach.fault:
+            raise ConfigError(reach.fault, hint="give --to; with --accept-gaps what there is is replayed")
+        if to_ms <= asked.from_ms:
+            raise ConfigError(
+                f"the range is empty: --to ({_text(to_ms)}) is not after --from ({_text(asked.from_ms)})",
+                hint="without --to it reaches as far as the archive does",
+            )
+        gaps = []
+        if reach.fault:
+            gaps.append(reach.fault)
+        elif to_ms > reach.to_ms:
+            gaps.append(f"the archive reaches up to {_text(reach.to_ms)} by now, --to is {_text(to_ms)}")
+        key = None if asked.order is None else asked.order.encode()
+        return Selection(asked.from_ms, to_ms, key), gaps
+
+    def _vouched(self, selection: Selection, live: list[LivePartition], *, accept_gaps: bool) -> list[int]:
+        """For each partition the live offset up to which the replay fills what retention took.
+
+        Raises:
+            ConfigError: a partition has lapsed, and the range ends before its live part begins.
+        """
+        if selection.key is not None:
+            return [NO_OFFSET] * len(live)
+        until = self._live.until(selection.to_ms, live)
+        short = [each.number for each, offset in zip(live, until, strict=True) if each.lapsed and offset < each.low]
+        if short and not accept_gaps:
+            raise ConfigError(
+                f"the live topic of {self._request.region} begins after --to on partitions {short}, "
+                f"and {self._request.group} has not read what lies between",
+                hint="give a later --to, or none: then the replay reaches as far as the archive does",
+            )
+        return until
+
+    def _gather(self, selection: Selection, counts: Counts, sorter: Sorter | None, *, after: str) -> list[str]:
+        archive = self._request.archive
+        store = ObjectStore(
+            AwsClients(self._request.config.regions[archive.region].aws).client("s3"), archive.sink.bucket
+        )
+        prefix, feed = archive.sink.prefix, self._request.config.feed
+        runs = all_runs(store, prefix, feed, from_ms=selection.from_ms, to_ms=selection.to_ms)
+        archived = Archived(store, prefix, runs, parallel=self._settings.parallel_reads)
+        tables = archived.tables(lambda done: self._progress("objects read", done, len(runs)))
+        gather(tables, selection, sorter, counts=counts, after=after)
+        counts.repeated = archived.repeated()
+        return archived.gaps()
+
+    def _sending(self, replay: str, counts: list[int], total: int, writer: ReplayWriter | None = None) -> Sending:
+        return Sending(
+            writer or self._writer,
+            replay,
+            counts,
+            batch_records=self._settings.batch_records,
+            rate_per_s=self._settings.rate_per_s,
+            clock_s=time.monotonic,
+            sleep=self._sleep,
+            progress=lambda sent: self._progress("sent", sent, total),
+            at=self._at,
+        )
+
+    @cached_property
+    def _writer(self) -> ReplayWriter:
+        return ReplayWriter.take(self._clients, self._request.topic, commit_timeout_ms=self._settings.commit_timeout_ms)
+
+    def _sorter(self, folder: str) -> Sorter:
+        settings = self._settings
+        return Sorter(Path(folder), memory_bytes=settings.memory_bytes, spill_bytes=settings.spill_bytes)
+
+    def _asked(self, asked: Range) -> Asked:
+        key = None if asked.order is None else asked.order.encode()
+        selection = Selection(asked.from_ms or 0, asked.to_ms or 0, key)
+        return Asked(self._request.config.feed, self._request.consumer, selection)
+
+    def _ends(self, partitions: int) -> list[int]:
+        return self._topic.ends(partitions)
+
+    def _left(self, partitions: int) -> list[int]:
+        """What the group has yet to read of each partition."""
+        read = committed_of(self._clients, self._request.read_by, self._request.topic, partitions)
+        return [max(0, end - (done or 0)) for end, done in zip(self._ends(partitions), read, strict=True)]
+
+
+def _text(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
