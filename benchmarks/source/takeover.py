@@ -7,7 +7,6 @@ topic with the settings of ``feed topics``, and takes every slot: right away, an
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import zlib

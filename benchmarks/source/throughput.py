@@ -91,6 +91,7 @@ def main() -> None:
     options.add_argument("--partitions", type=int, default=4)
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--only", choices=("producer", "day-one", "raw"))
+    options.add_argument("--settings", default="{}", help="of the producer, as JSON")
     given = options.parse_args()
     local = given.source == "dynamodb-local"
     plan = StackPlan(regions=("eu",), mirrors=False, object_store=False, ministack=False, dynamodb=local)
@@ -105,6 +106,7 @@ def main() -> None:
             feed = f"orders-{number}"
             topics(bootstrap, feed, given.partitions)
             config = {"endpoint": endpoint, "bootstrap": bootstrap, "table": "orders", "records": given.records}
+            config["settings"] = json.loads(given.settings)
             for who in ("day-one", "producer", "raw"):
                 if given.only in (None, who):
                     contend(who, config | {"feed": feed})
