@@ -1,6 +1,6 @@
 """How often DescribeStream is called: AWS allows an account 10 calls a second in a region, for everything together.
 
-Source: "Service, account, and table quotas in Amazon DynamoDB", DynamoDB Streams: DescribeStream, 10 per second.
+Source: the API reference of DescribeStream, "at a maximum rate of 10 times per second".
 
 Workers do not talk to each other, but they share slots, and clocks. So time is cut into windows, one call each, and the
 windows go round: the first belongs to the owner of slot 0, the next to that of slot 1, and so on, one more to those who

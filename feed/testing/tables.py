@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connectors.aws import AwsClients, AwsSettings
@@ -26,13 +27,26 @@ def aws_settings(endpoint: str, *services: str) -> AwsSettings:
     )
 
 
-def create_table(aws: AwsClients, name: str, *, key: str = "orderId", sort_key: str | None = None) -> str:
-    """A table with a stream of new and old images; returns the stream's ARN."""
+def create_table(
+    aws: AwsClients,
+    name: str,
+    *,
+    key: str = "orderId",
+    sort_key: str | None = None,
+    key_types: Mapping[str, str] | None = None,
+) -> str:
+    """A table with a stream of new and old images; returns the stream's ARN.
+
+    ``key_types`` has DynamoDB's type (S, N, B) of key attributes that are no text.
+    """
+    types = key_types or {}
     keys = [(key, "HASH"), *([(sort_key, "RANGE")] if sort_key else [])]
     table = aws.client("dynamodb").create_table(
         TableName=name,
         KeySchema=[{"AttributeName": attribute, "KeyType": kind} for attribute, kind in keys],
-        AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute, _ in keys],
+        AttributeDefinitions=[
+            {"AttributeName": attribute, "AttributeType": types.get(attribute, "S")} for attribute, _ in keys
+        ],
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
@@ -58,11 +72,13 @@ class RollingTable:
     shards: ShardControl
 
 
-def new_table(endpoint: str, *, key: str = "orderId", sort_key: str | None = None) -> Table:
+def new_table(
+    endpoint: str, *, key: str = "orderId", sort_key: str | None = None, key_types: Mapping[str, str] | None = None
+) -> Table:
     """A new table at ``endpoint``, under a name that no other test has."""
     aws = AwsClients(aws_settings(endpoint))
     name = unique_name("table")
-    return Table(name, create_table(aws, name, key=key, sort_key=sort_key), aws)
+    return Table(name, create_table(aws, name, key=key, sort_key=sort_key, key_types=key_types), aws)
 
 
 def new_rolling_table(server: DynamoDbLocal, *, key: str = "orderId", sort_key: str | None = None) -> RollingTable:
