@@ -59,8 +59,8 @@ class Pick:
     """The number of the write; a delete comes one after the image before it."""
     begins: bool
     """True when the order was created by this very change: a new life, whatever came before."""
-    counts_anew: bool = False
-    """True for a row of a snapshot: what was missed before it, nobody knows. It is no change, and not listed."""
+    row: bool = False
+    """True for a row of a snapshot: it is no change, so it is neither counted nor listed where the order is known."""
 
 
 def pick_of(change: Change, settings: WarehouseSettings) -> Pick:
@@ -116,8 +116,8 @@ def update_of(pick: Pick, change: Change, *, now_ms: int, keep_history: int, det
         values[":details"] = {"M": dict(details)}
         assignments.append("details = :details")
     assignments += _counting(pick, values, keep_history)
-    # a create or a row begins to count anew: SET and ADD of one attribute exclude each other
-    add = "" if pick.begins or pick.counts_anew else " ADD changes :one"
+    # a create begins to count anew: SET and ADD of one attribute exclude each other
+    add = "" if pick.begins or pick.row else " ADD changes :one"
     return Update("SET " + ", ".join(assignments) + add, CONDITION, names, values)
 
 
@@ -127,14 +127,15 @@ def key_of(pick: Pick) -> Item:
 
 
 def _counting(pick: Pick, values: dict[str, Any], keep_history: int) -> list[str]:
-    anew = pick.begins or pick.counts_anew
-    assignments = ["changes = :one"] if anew else []
+    assignments = ["changes = :one"] if pick.begins else []
+    if pick.row:
+        assignments = ["changes = if_not_exists(changes, :one)"]
     if pick.number is None:
         return assignments
     values[":number"] = {"N": str(pick.number)}
-    first = "firstNumber = :number" if anew else "firstNumber = if_not_exists(firstNumber, :number)"
+    first = "firstNumber = :number" if pick.begins else "firstNumber = if_not_exists(firstNumber, :number)"
     assignments += ["lastNumber = :number", first]
-    if pick.number <= keep_history and not pick.counts_anew:
+    if pick.number <= keep_history and not pick.row:
         values[":seen"] = {"L": [{"S": f"{pick.number}:{'deleted' if pick.deleted else pick.order_status}"}]}
         values[":none"] = {"L": []}
         assignments.append("seen = list_append(if_not_exists(seen, :none), :seen)")

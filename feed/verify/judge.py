@@ -87,6 +87,9 @@ class Judge:
         finding = self._finding
         finding.found += 1
         history = self._expected.orders.get(seen.order)
+        if seen.op is Op.READ:
+            self._see_row(history, seen)
+            return
         if history is None or not 1 <= seen.number <= len(history):
             finding.unexpected.add(f"{_name(seen)}: nobody wrote that")
             return
@@ -104,6 +107,13 @@ class Judge:
             self._keep_order(seen)
         if fault := _alteration(history, seen):
             finding.altered.add(f"{_name(seen)}: {fault}")
+
+    def _see_row(self, history: History | None, seen: Seen) -> None:
+        """A row of a snapshot is no change: it repeats the state after one, at any place between the changes."""
+        if history is None or not 1 <= seen.number <= len(history):
+            self._finding.unexpected.add(f"{_name(seen)}: nobody wrote that")
+        elif seen.after is not None and seen.after != history.digest(seen.number):
+            self._finding.altered.add(f"{_name(seen)}: the row is not what was written")
 
     def see_unreadable(self, record: UnreadableRecord) -> None:
         """Something that is no change at all."""

@@ -11,13 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
 from feed.verify.judge import Faults
 from schemas.control import ControlEvent, ControlKind
-
-SNAPSHOT: Final = "snapshot-"
-"""Shards of a first load begin so; they are segments of a scan, announced by ``epoch``, without a lineage."""
 
 
 class Ordinals:
@@ -170,7 +166,7 @@ def _check_lineage(finding: LineageFinding, told: _Told, seen: Iterable[str]) ->
     for sentence in told.repeated:
         finding.skipped.add(sentence)
     for shard in sorted(seen):
-        if shard not in told.parents and not shard.startswith(SNAPSHOT):
+        if shard not in told.parents:
             finding.skipped.add(f"{shard} has changes but no start")
     for shard, parent in sorted(told.parents.items()):
         if parent and parent not in told.last and parent not in told.gap_shards:

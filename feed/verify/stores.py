@@ -9,6 +9,7 @@ from consumers import archive, audit
 from consumers.runtime.contracts import Record
 from feed.verify.evidence import Place, Seen, UnreadableRecord
 from feed.verify.record import RecordReader
+from schemas.marker import marker_of
 
 
 class AuditEvidence:
@@ -50,4 +51,6 @@ class ArchiveEvidence:
 
 def _read(records: Iterable[Record], reader: RecordReader, where: str) -> Iterator[Seen | UnreadableRecord]:
     for record in records:
+        if marker_of(record.key(), record.value(), record.headers()) is not None:
+            continue  # the end of a snapshot is no change
         yield reader.read(record.key(), record.value(), record.headers() or [], f"{where} offset {record.offset()}")

@@ -17,6 +17,7 @@ from feed.verify.lineage import Lineage, LineageFinding
 from feed.verify.record import Headers, RecordReader, raw_digest
 from schemas.control import ControlEvent, decode_control
 from schemas.errors import FatalError
+from schemas.marker import marker_of
 
 BATCH: Final = 1_000
 """Records asked for at once, in each region."""
@@ -139,6 +140,10 @@ class TopicsAudit:
 
     def _take(self, region: str, message: Message) -> None:
         where = f"{region} {message.topic()}[{message.partition()}] offset {message.offset()}"
+        if (marker := marker_of(message.key(), message.value(), _headers(message))) is not None:
+            raw = raw_digest(message.key(), message.value(), _headers(message))
+            self._difference.see(region, message.partition() or 0, marker.event_id, raw)
+            return
         seen = self._records.read(message.key(), message.value(), _headers(message), where)
         judge = self._judges[region]
         if isinstance(seen, Seen):

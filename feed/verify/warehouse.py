@@ -75,7 +75,8 @@ class CurrentEvidence:
             seen = self._rows.read(row, int(row["feed_before"] or 0))
             if bool(row["feed_deleted"]) != (seen.op is Op.DELETE):
                 yield UnreadableRecord(f"current row of {seen.order}", "feed_deleted does not fit feed_op")
-            yield seen
+            # a row of a snapshot is as good a last state as the change that it repeats
+            yield seen._replace(op=None) if seen.op is Op.READ else seen
 
 
 class RowReader:

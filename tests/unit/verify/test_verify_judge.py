@@ -106,7 +106,7 @@ def test_order_between_orders_is_not_judged() -> None:
 ALTERATIONS: dict[str, Callable[[Seen], Seen]] = {
     "after": lambda one: one._replace(after=(one.after or 0) ^ 1),
     "before": lambda one: one._replace(before=(one.before or 0) ^ 1),
-    "op": lambda one: one._replace(op=Op.READ),
+    "op": lambda one: one._replace(op=Op.DELETE),
 }
 
 
