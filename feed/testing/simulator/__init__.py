@@ -16,7 +16,7 @@ from feed.testing.simulator.clock import SimulatedClock
 from feed.testing.simulator.faults import CrashedError, Faults
 from feed.testing.simulator.http import StreamsServer, WallClock
 from feed.testing.simulator.kafka import SimulatedGroup, SimulatedKafka
-from feed.testing.simulator.streams import SimulatedStreams, StreamRates
+from feed.testing.simulator.streams import SimulatedStreams, StreamRates, item_of
 
 __all__ = [
     "ApiError",
@@ -30,4 +30,5 @@ __all__ = [
     "StreamsApi",
     "StreamsServer",
     "WallClock",
+    "item_of",
 ]

@@ -136,13 +136,13 @@ class SimulatedStreams:
             if before is None:
                 return
             del self.items[key]
-            name, images = "REMOVE", {"OldImage": _image(key, before)}
+            name, images = "REMOVE", {"OldImage": item_of(key, before)}
             revision = -before
         else:
             revision = (before or 0) + 1
             self.items[key] = revision
-            name, images = ("INSERT", {}) if before is None else ("MODIFY", {"OldImage": _image(key, before)})
-            images["NewImage"] = _image(key, revision)
+            name, images = ("INSERT", {}) if before is None else ("MODIFY", {"OldImage": item_of(key, before)})
+            images["NewImage"] = item_of(key, revision)
         if not self._enabled:
             self.unrecorded.append((key, revision))
             return
@@ -338,5 +338,7 @@ def _parts_of(token: str) -> tuple[str, int, int]:
     return shard, int(after), int(made_ms)
 
 
-def _image(key: str, revision: int) -> dict[str, Any]:
-    return {"id": {"S": key}, "revision": {"N": str(revision)}}
+def item_of(key: str, revision: int) -> dict[str, Any]:
+    """The item at a revision; it has attributes whose names differ by what careless code takes for a separator."""
+    name = {"S": f"{key}/{revision}"}
+    return {"id": {"S": key}, "revision": {"N": str(revision)}, "a.b": name, "a_b": {"NULL": True}, "A-b": name}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from feed.testing.simulator import (
     SimulatedKafka,
     SimulatedStreams,
     StreamRates,
+    item_of,
 )
 from feed.testing.simulator.kafka import KafkaRates, SimulatedFollower
 from producers.stream import Clock, FeedSource, ProducerSettings
@@ -49,17 +51,30 @@ class PlainCodec:
     """A codec that is quick and refuses some revisions."""
 
     def encode(self, change: Change) -> bytes:
-        """The revision, and the time-to-live mark."""
+        """The revision, the time-to-live mark, and a digest of both images."""
         image = change.after if change.after is not None else change.before
         revision = int((image or {})["revision"]["N"])
         if revision == POISON:
             raise PoisonError("revision 13", hint="none")
         mark = "ttl" if change.source.ttl else ""
-        return f"{revision if change.after is not None else -revision}/{mark}".encode()
+        return f"{revision if change.after is not None else -revision}/{mark}/{digest(change)}".encode()
 
     def image_from_dynamodb(self, attributes: Mapping[str, Any]) -> Image:
         """As it is."""
         return attributes
+
+
+def digest(change: Change) -> int:
+    """Of key and images, by every name and value in them."""
+    return zlib.crc32(repr([change.key, change.before, change.after]).encode())
+
+
+def digest_of(key: str, revision: int) -> int:
+    """Of the change that writes, or with a negative number deletes, a revision."""
+    before, after = (item_of(key, -revision), None) if revision < 0 else (None, item_of(key, revision))
+    if revision > 1:
+        before = item_of(key, revision - 1)
+    return zlib.crc32(repr([{"id": {"S": key}}, before, after]).encode())
 
 
 class BrokenLawError(AssertionError):
@@ -566,12 +581,13 @@ class Laws:
                 raise BrokenLawError(f"{shard} ended with {last}, its position says {self.positions[shard].ordinal}")
 
     def values(self) -> None:
-        """Each change carries the revision that was written, and the time-to-live mark."""
+        """Each change carries key and images as they were written, whole, and the time-to-live mark."""
         written = {sequence: (key, revision) for _, sequence, key, revision in self.simulation.streams.written}
         expired = self.simulation.streams.expired
         for facts, value in self.changes:
             key, revision = written[facts.sequence]
-            if (key, f"{revision}/{'ttl' if facts.sequence in expired else ''}") != (facts.subject, value):
+            mark = "ttl" if facts.sequence in expired else ""
+            if (key, f"{revision}/{mark}/{digest_of(key, revision)}") != (facts.subject, value):
                 raise BrokenLawError(f"{facts.sequence}: {facts.subject}/{value} is not {key}/{revision}")
         for sequence in self.simulation.refused():
             if abs(written[sequence][1]) != POISON:
