@@ -24,8 +24,10 @@ class FaultyServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, endpoint: str, *, share: float, seed: int) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(
+        self, endpoint: str, *, share: float, seed: int, handler: type[BaseHTTPRequestHandler] | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.target = urlsplit(endpoint)
         self.counts: Counter[str] = Counter()
         self._share = share
