@@ -1,6 +1,7 @@
 """The simulation has teeth: bugs that other products shipped, planted again, are caught.
 
-The numbers are those of docs/benchmarks' list of bugs of stream readers: missed children, early children, and so on.
+The numbers are those of the list of bugs in docs/testing.md: missed children, early children, and so on. Bugs that no
+history can show, because they cost time and not changes, are planted in ``test_planted_rules.py``.
 """
 
 from __future__ import annotations
@@ -186,6 +187,48 @@ def ttl_not_told(patch: Patch) -> None:
     patch.setattr(translate, "is_ttl", lambda _: False)
 
 
+def before_image_lost(patch: Patch) -> None:
+    """19: the item before a change is left out."""
+    original = translate.translator
+
+    def translator(*arguments: Any, **named: Any) -> Any:
+        made = original(*arguments, **named)
+
+        def of(*record: Any) -> Any:
+            change = made(*record)
+            return replace(change, before=None) if change.after is not None else change
+
+        return of
+
+    patch.setattr(slot, "translator", translator)
+
+
+def keys_from_the_new_image(patch: Patch) -> None:
+    """19: the key is taken from the item after the change, which a delete has not."""
+    original = translate.translator
+
+    def translator(*arguments: Any, **named: Any) -> Any:
+        made = original(*arguments, **named)
+
+        def of(record: Any, *rest: Any) -> Any:
+            image = record["dynamodb"].get("NewImage", {})
+            return replace(made(record, *rest), key={name: image[name] for name in ("id",) if name in image})
+
+        return of
+
+    patch.setattr(slot, "translator", translator)
+
+
+def names_mangled(patch: Patch) -> None:
+    """20: attribute names are made fit for something else; two that become the same are one."""
+    original = translate._image
+
+    def image(to_image: Any, attributes: Any, which: str) -> Any:
+        return original(to_image, {name.replace(".", "_"): value for name, value in attributes.items()}, which)
+
+    patch.setattr(translate, "_image", image)
+
+
 def finished_shard_read_again(patch: Patch) -> None:
     """22: the record of a finished shard goes while the shard is still listed."""
     patch.setattr(survey, "RETIRE_AFTER_MS", 0)
@@ -231,6 +274,9 @@ PLANTED: list[Callable[[Patch], None]] = [
     bad_record_blocks,
     error_ends_the_reader,
     ttl_not_told,
+    before_image_lost,
+    keys_from_the_new_image,
+    names_mangled,
     finished_shard_read_again,
     empty_page_ends_the_shard,
     late_first_read_unnoticed,
