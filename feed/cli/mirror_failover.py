@@ -39,7 +39,6 @@ def run(
             f"No group of {flow.source.name} has a checkpoint in {region}.",
             hint="Name groups (--group): they begin at the oldest record that the copy holds.",
         )
-    _source_is_quiet(config, flow.source.name, chosen, planned=planned)
     admin = target.admin()
     changes = {place: mark for place, mark in facts.marks.items() if place[0] == config.feed}
     plans = [
@@ -53,7 +52,10 @@ def run(
         )
         for group in chosen
     ]
-    faults = tuple(fault for plan in plans for fault in plan.faults)
+    faults = (
+        *_source_faults(config, flow.source.name, chosen, planned=planned),
+        *(fault for plan in plans for fault in plan.faults),
+    )
     if execute and not faults:
         for plan in plans:
             apply(admin, plan)
@@ -72,25 +74,20 @@ def _read_by(group: str, facts: CopyFacts) -> dict[tuple[str, int], tuple[int, i
     return {place: mark for place, mark in facts.marks.items() if place[0] in topics}
 
 
-def _source_is_quiet(config: FeedConfig, source: str, groups: tuple[str, ...], *, planned: bool) -> None:
-    """The source is gone; or it is there, and its groups have been stopped.
+def _source_faults(config: FeedConfig, source: str, groups: tuple[str, ...], *, planned: bool) -> tuple[str, ...]:
+    """None when the source is gone, or is there and its groups have been stopped on purpose.
 
-    Raises:
-        ConfigError: two members in two regions would do everything twice.
+    Members in two regions would do everything twice.
     """
     clients = KafkaClients(config.regions[source].kafka, client_id="feed-mirror-failover")
     try:
         clients.check(source)
     except ConfigError:
-        return
+        return ()
     if not planned:
-        raise ConfigError(
-            f"{source} answers: it is not gone.", hint="Stop its groups and say --planned; or wait until it is gone."
-        )
+        return (f"{source} answers: it is not gone. If its groups were stopped on purpose, say --planned.",)
     running = source_members(clients, groups)
-    if running:
-        told = ", ".join(f"{group} ({count})" for group, count in running.items())
-        raise ConfigError(f"Groups still run in {source}: {told}.", hint="Stop them first.")
+    return tuple(f"{group} still has {count} members in {source}: stop them." for group, count in running.items())
 
 
 def _print(plans: list[GroupPlan], facts: CopyFacts, faults: tuple[str, ...], *, done: bool) -> None:

@@ -6,7 +6,8 @@ eu is written straight, in transactions as the producer does; a process in each 
 became readable. MirrorMaker of each flow is killed -9 six times, each flow is cut for a minute, and a copy stays down
 for longer than the target's topic keeps its records. Round trips are the local stack's: 75 ms to us, 260 ms to ap.
 
-It ends with 0 when the regions hold the same records, partition by partition in the same order, and none twice.
+``feed mirror audit`` runs beside it. It ends with 0 when the regions hold the same records, partition by partition in
+the same order, none twice, and the audit found nothing but stalls.
 """
 
 from __future__ import annotations
@@ -16,26 +17,28 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from feed.demo.cpu import cpu_seconds
 from feed.local import Stack, StackPlan
 from feed.testing import create_topics
-from tests.faults.mirrormaker.delays import Delays, Window, quantile
+from mirrormaker.audit import audit_topic
+from tests.faults.mirrormaker.campaign_report import AuditRun, Report
+from tests.faults.mirrormaker.delays import Delays, Window
 
 TOPIC, PARTITIONS = "orders", 8
 COPIES = ("us", "ap")
 DRAIN_WITHIN_S = 120.0
 FIRST_COPY_WITHIN_S = 90.0
-WARM_S = 5.0
 BROKERS = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
 
 
@@ -59,70 +62,11 @@ SHORT = (Fault("lapse", "us", 4, 10), Fault("cut", "ap", 4, 5), Fault("kill", "a
 SHORT_S = 20.0
 
 
-@dataclass
-class Report:
-    """What came of it."""
-
-    produced: dict[str, Any]
-    read: dict[str, dict[str, Any]]
-    windows: list[Window]
-    delays: dict[str, Delays]
-    loads: list[float]
-    began: float
-    emptied: bool
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def identical(self) -> bool:
-        """Every region has what eu committed, partition by partition in order, none twice, and no reader failed."""
-        return all(
-            one["partitions"] == self.produced["partitions"] and not one["repeated"] and not one["errors"]
-            for one in self.read.values()
-        )
-
-    def text(self) -> str:
-        """For people."""
-        lines = [f"{self.produced['total']} records in {PARTITIONS} partitions, {len(self.windows)} faults"]
-        lines += [
-            f"{region}: {one['total']} read, {one['repeated']} repeated, errors {one['errors']}"
-            for region, one in self.read.items()
-        ]
-        lines.append(f"identical partition by partition: {self.identical}")
-        lines.append(f"the target's records had expired before the copy came back: {self.emptied}")
-        for window in self.windows:
-            after = self.delays[window.region].caught_up_after(window.ends)
-            lasted = window.ends - window.begins
-            lines.append(f"{window.what} {window.region}: lasted {lasted:.1f} s, caught up {after:.1f} s after it")
-        recovered = self._with_recovery()
-        for region, delays in self.delays.items():
-            calm = delays.outside(recovered, self.began + WARM_S)
-            own = [window for window in recovered if window.region in (region, "all")]
-            alone = delays.outside(own, self.began + WARM_S)
-            shown = "  ".join(f"p{share * 100:g} {quantile(calm, share) * 1000:.0f}" for share in (0.5, 0.9, 0.99, 1))
-            lines.append(
-                f"{region}: produced to readable, outside every fault: {shown} ms ({len(calm)} records); "
-                f"outside its own: p99 {quantile(alone, 0.99) * 1000:.0f} ms"
-            )
-        loads = f"load of the machine: least {min(self.loads)}, median {median(self.loads)}, most {max(self.loads)}"
-        return "\n".join([*lines, loads])
-
-    def _with_recovery(self) -> list[Window]:
-        return [
-            Window(one.what, one.region, one.begins, one.ends + self.delays[one.region].caught_up_after(one.ends))
-            for one in self.windows
-        ]
-
-    @property
-    def slowest_recovery_s(self) -> float:
-        """The longest time from the end of a fault until its region had caught up."""
-        return max(self.delays[one.region].caught_up_after(one.ends) for one in self.windows)
-
-
 class Campaign:
     """One run."""
 
-    def __init__(self, stack: Stack, folder: Path, rate: int) -> None:
-        self._stack, self._folder, self._rate = stack, folder, rate
+    def __init__(self, stack: Stack, folder: Path, rate: int, *, audited: bool) -> None:
+        self._stack, self._folder, self._rate, self._audited = stack, folder, rate, audited
         self._pool = ThreadPoolExecutor(8)
         self._windows: list[Window] = []
         self._emptied = True
@@ -143,6 +87,8 @@ class Campaign:
         writer = self._process("eu_writer", {"bootstrap": self._stack.bootstrap("eu"), "rate": self._rate})
         self._wait_for_copies()
         began, loads = time.time(), list[float]()
+        audit = self._audit() if self._audited else None
+        cpu_before = cpu_seconds(audit.pid) if audit else None
         done = [self._pool.submit(self._one, fault, began) for fault in plan]
         while time.time() < began + seconds:
             loads.append(float(Path("/proc/loadavg").read_text().split()[0]))
@@ -156,9 +102,19 @@ class Campaign:
                 for region, process in readers.items()
             }
             read = {region: json.loads(answer.result()) for region, answer in asked.items()}
+        audit_run = _end_of(audit, cpu_before or 0.0, time.time() - began) if audit else None
         delays = {region: Delays.read(self._folder / f"{region}.times") for region in readers}
         windows = sorted(self._windows, key=lambda window: window.begins)
-        return Report(produced, read, windows, delays, loads, began, self._emptied)
+        return Report(produced, read, windows, delays, loads, began, self._emptied, audit_run)
+
+    def _audit(self) -> subprocess.Popen[str]:
+        file = self._folder / "feed.yaml"
+        file.write_text(json.dumps(_feed_yaml(self._stack)))  # JSON is YAML
+        options = ["-c", str(file), "--state-dir", str(self._folder / "audit"), "--json"]
+        command = [sys.executable, "-m", "feed", "mirror", "audit", *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._processes.append(process)
+        return process
 
     def _process(self, module: str, given: dict[str, Any]) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", f"tests.faults.mirrormaker.{module}", json.dumps({"topic": TOPIC, **given})]
@@ -225,11 +181,37 @@ def _ask(process: subprocess.Popen[str], line: str, within_s: float) -> str:
     return answer
 
 
-def campaign(plan: Sequence[Fault], seconds: float, rate: int = 400) -> Report:
+def _end_of(audit: subprocess.Popen[str], cpu_before: float, seconds: float) -> AuditRun:
+    """Ask the audit to end, and read what it says."""
+    cpu = (cpu_seconds(audit.pid) or 0.0) - cpu_before
+    audit.terminate()
+    verdicts = json.loads(audit.communicate(timeout=60)[0])
+    partitions = [one for verdict in verdicts for one in verdict["partitions"]]
+    differences: Counter[str] = Counter()
+    for one in partitions:
+        differences.update(one["differences"])
+    missing = sum(sum(verdict["missing_ordinals"].values()) for verdict in verdicts)
+    differences.update({"incomplete": missing} if missing else {})
+    return AuditRun(sum(one["matched"] for one in partitions), dict(differences), cpu / seconds)
+
+
+def _feed_yaml(stack: Stack) -> dict[str, Any]:
+    return {
+        "feed": TOPIC,
+        "table": {"name": "orders", "region": "eu", "key": ["orderId"], "image_schema": "order"},
+        "regions": {
+            region: {"kafka": {"bootstrap_servers": stack.bootstrap(region)}, "aws": {"region": region}}
+            for region in stack.regions
+        },
+        "mirrors": [{"target": region} for region in COPIES],
+    }
+
+
+def campaign(plan: Sequence[Fault], seconds: float, rate: int = 400, *, audited: bool = False) -> Report:
     """Start three regions, run, stop."""
     with TemporaryDirectory() as folder, Stack(_plan()) as stack:
         stack.start(before_mirrors=_topics)
-        return Campaign(stack, Path(folder), rate).run(plan, seconds)
+        return Campaign(stack, Path(folder), rate, audited=audited).run(plan, seconds)
 
 
 def _plan() -> StackPlan:
@@ -241,6 +223,8 @@ def _topics(stack: Stack) -> None:
         settings = {} if region == "eu" else {"message.timestamp.type": "LogAppendTime"}
         topics = {TOPIC: PARTITIONS, f"{TOPIC}.control": 1}
         create_topics(stack.bootstrap(region), topics, settings=settings)
+    for region in COPIES:
+        create_topics(stack.bootstrap(region), {audit_topic(TOPIC): 1})
 
 
 def main() -> int:
@@ -248,12 +232,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15.0, help="15: the whole plan; less leaves its end out")
     parser.add_argument("--rate", type=int, default=400, help="records a second")
+    parser.add_argument("--no-audit", action="store_true", help="without feed mirror audit beside it")
     given = parser.parse_args()
     seconds = given.minutes * 60
     plan = [fault for fault in LONG if fault.at_s + fault.lasts_s + 30 <= seconds]
-    report = campaign(plan, seconds, given.rate)
+    report = campaign(plan, seconds, given.rate, audited=not given.no_audit)
     sys.stdout.write(report.text() + "\n")
-    return 0 if report.identical and report.emptied else 1
+    only_stalls = report.audit is None or set(report.audit.differences) <= {"stalled"}
+    return 0 if report.identical and report.emptied and only_stalls else 1
 
 
 if __name__ == "__main__":

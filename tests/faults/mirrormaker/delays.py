@@ -52,11 +52,12 @@ class Delays:
         return max(0.0, done - at)
 
     def outside(self, windows: Sequence[Window], since: float = 0.0) -> list[float]:
-        """Delays of records produced in no window, and not before ``since``, in seconds, sorted."""
+        """Delays of records that were under way in no window, and not produced before ``since``; in seconds, sorted."""
         return sorted(
             received - produced
             for produced, received in zip(self._produced, self._received, strict=True)
-            if produced >= since and not any(window.begins <= produced <= window.ends for window in windows)
+            if produced >= since
+            and not any(received >= window.begins and produced <= window.ends for window in windows)
         )
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message
@@ -21,6 +22,7 @@ from tests.faults.mirrormaker.chain import NUMBER, PRODUCED, Chains
 COMMIT_EVERY_S = 0.1
 CALL_WITHIN_S = 30.0
 KEYS = 4_000
+SHARDS = 8
 FILLING = json.dumps({"lines": [{"sku": f"SKU-{n:05d}", "quantity": n % 4, "price": f"{n * 7}.99"} for n in range(12)]})
 
 
@@ -64,8 +66,27 @@ def main() -> None:
 
 def _record(number: int) -> Record:
     value = json.dumps({"number": number, "text": FILLING}).encode()
-    headers = [(NUMBER, b"%d" % number), (PRODUCED, b"%d" % time.time_ns())]
+    headers = [*_change_headers(number), (NUMBER, b"%d" % number), (PRODUCED, b"%d" % time.time_ns())]
     return Record(b"o-%d" % (number * 7919 % KEYS), value, headers)
+
+
+def _change_headers(number: int) -> list[tuple[str, bytes]]:
+    """Those of a change, of one of eight shards with dense ordinals: the audit follows them."""
+    shard, ordinal, now = number % SHARDS, number // SHARDS, datetime.now(UTC).isoformat(timespec="milliseconds")
+    facts = {
+        "ce_specversion": "1.0",
+        "ce_id": f"shardId-{shard}:{ordinal}",
+        "ce_source": "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-24T10:00:00.000",
+        "ce_type": "changefeed.change.u",
+        "ce_time": now,
+        "ce_subject": f"o-{number * 7919 % KEYS}",
+        "ce_sequence": f"{number:040d}",
+        "ce_shard": f"shardId-{shard}",
+        "ce_ordinal": str(ordinal),
+        "ce_epoch": "1",
+        "ce_capturedtime": now,
+    }
+    return [(name, text.encode()) for name, text in facts.items()]
 
 
 def _note(placed: list[tuple[int, Record]], record: Record) -> Callable[[KafkaError | None, Message], None]:

@@ -9,18 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
+from prometheus_client import CollectorRegistry
 
+from connectors.kafka import KafkaClients, KafkaSettings
+from connectors.telemetry import Checks
 from feed.local import Broker, LocalSettings, Site
 from feed.local.jars import COPY_GOAL, Jars, kafka_jars
 from feed.local.java_part import JavaPart
 from feed.local.tools import require_java, require_maven
 from feed.testing import create_topics
 from mirrormaker import LOCAL_PACE, Cluster, Flow
+from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, GapWriter, Side
 
 MAVEN_WITHIN_S = 300
 GROOVY_WITHIN_S = 120
+QUICK_TO_DELETE = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
+"""Retention is looked at every second, not every five minutes."""
 
 
 class JavaMain(JavaPart):
@@ -67,7 +73,8 @@ class MirrorBench:
         java = require_java(install=site.settings.install_missing)
         self.site = site
         self._brokers = {
-            region: Broker(f"mm-{region}", site, java=java, jars=kafka_jars(site.settings)) for region in ("eu", "us")
+            region: Broker(f"mm-{region}", site, java=java, jars=kafka_jars(site.settings), properties=QUICK_TO_DELETE)
+            for region in ("eu", "us")
         }
         for broker in self._brokers.values():
             broker.start()
@@ -178,6 +185,21 @@ class MirrorBench:
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         return str(admin.describe_configs([resource])[resource].result(20)[key].value)
 
+    def marks(self, region: str, topic: str) -> list[tuple[int, int]]:
+        """First offset, and the one after the last, of each partition."""
+        asker = Consumer({"bootstrap.servers": self.bootstrap(region), "group.id": "asker"})
+        count = len(asker.list_topics(topic, timeout=20).topics[topic].partitions)
+        marks = [asker.get_watermark_offsets(TopicPartition(topic, number), timeout=20) for number in range(count)]
+        asker.close()
+        return marks
+
+    def trim(self, region: str, topic: str) -> None:
+        """Delete every record that a topic holds now, as retention does."""
+        ends = [TopicPartition(topic, number, end) for number, (_, end) in enumerate(self.marks(region, topic))]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap(region)})
+        for answer in admin.delete_records(ends).values():
+            answer.result(20)
+
     def topics(self, region: str) -> set[str]:
         return set(AdminClient({"bootstrap.servers": self.bootstrap(region)}).list_topics(timeout=10).topics)
 
@@ -217,3 +239,61 @@ def run_groovy(script: Path, *arguments: str, groovy: Jars, jars: Jars) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=GROOVY_WITHIN_S, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def clients_of(bench: MirrorBench, region: str) -> KafkaClients:
+    """The factory of a region's clients."""
+    return KafkaClients(KafkaSettings(bootstrap_servers=bench.bootstrap(region)), client_id="test")
+
+
+def now_ms() -> int:
+    return int(time.monotonic() * 1000)
+
+
+class Auditor:
+    """An audit of one topic between the bench's clusters."""
+
+    def __init__(
+        self,
+        bench: MirrorBench,
+        *topics: str,
+        state_file: Path | None = None,
+        stall_after_ms: int = 60_000,
+        findings: GapWriter | None = None,
+    ) -> None:
+        self.health = Checks()
+        sides = [Side(region, clients_of(bench, region)) for region in ("eu", "us")]
+        self.sides = sides
+        self.audit = Audit(
+            "eu->us",
+            sides[0],
+            sides[1],
+            topics,
+            now_ms=now_ms,
+            clock_ms=lambda: time.time_ns() // 10**6,
+            metrics=AuditMetrics(CollectorRegistry()),
+            health=self.health,
+            stall_after_ms=stall_after_ms,
+            state_file=state_file,
+            findings=findings,
+        )
+
+    def once(self, settle_ms: int = 3_000) -> AuditVerdict:
+        try:
+            return self.audit.run_once(settle_ms=settle_ms)
+        finally:
+            self.close()
+
+    def until(self, condition: Callable[[AuditVerdict], bool], within_s: float = 30.0) -> AuditVerdict:
+        deadline = time.monotonic() + within_s
+        while not condition(self.audit.verdict()) and time.monotonic() < deadline:
+            self.audit.step()
+        return self.audit.verdict()
+
+    @property
+    def healthy(self) -> bool:
+        return all(check.ok for check in self.health.read().values())
+
+    def close(self) -> None:
+        for side in self.sides:
+            side.close()

@@ -14,75 +14,17 @@ import pytest
 import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from connectors.kafka import KafkaClients, KafkaSettings
-from connectors.telemetry import Checks
 from feed.cli.mirror import app
 from feed.testing import create_topics
 from mirrormaker import render_dedicated
-from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, GapWriter, Kind, Side, audit_topic
+from mirrormaker.audit import GapWriter, Kind, audit_topic
 from schemas.control import ControlEvent, ControlKind, decode_control, encode_control
-from tests.integration.mirrormaker.mirror_bench import MirrorBench
+from tests.integration.mirrormaker.mirror_bench import Auditor, MirrorBench
 
 pytestmark = pytest.mark.integration
-
-
-def now_ms() -> int:
-    return int(time.monotonic() * 1000)
-
-
-class Auditor:
-    """An audit of one topic between the bench's clusters."""
-
-    def __init__(
-        self,
-        bench: MirrorBench,
-        *topics: str,
-        state_file: Path | None = None,
-        stall_after_ms: int = 60_000,
-        findings: GapWriter | None = None,
-    ) -> None:
-        self.health = Checks()
-        sides = [
-            Side(region, KafkaClients(KafkaSettings(bootstrap_servers=bench.bootstrap(region)), client_id="audit"))
-            for region in ("eu", "us")
-        ]
-        self.sides = sides
-        self.audit = Audit(
-            "eu->us",
-            sides[0],
-            sides[1],
-            topics,
-            now_ms=now_ms,
-            clock_ms=lambda: time.time_ns() // 10**6,
-            metrics=AuditMetrics(CollectorRegistry()),
-            health=self.health,
-            stall_after_ms=stall_after_ms,
-            state_file=state_file,
-            findings=findings,
-        )
-
-    def once(self, settle_ms: int = 3_000) -> AuditVerdict:
-        try:
-            return self.audit.run_once(settle_ms=settle_ms)
-        finally:
-            self.close()
-
-    def until(self, condition: Callable[[AuditVerdict], bool], within_s: float = 30.0) -> AuditVerdict:
-        deadline = time.monotonic() + within_s
-        while not condition(self.audit.verdict()) and time.monotonic() < deadline:
-            self.audit.step()
-        return self.audit.verdict()
-
-    @property
-    def healthy(self) -> bool:
-        return all(check.ok for check in self.health.read().values())
-
-    def close(self) -> None:
-        for side in self.sides:
-            side.close()
 
 
 def values(count: int, word: bytes = b"value") -> list[bytes]:
@@ -274,7 +216,7 @@ def test_what_a_copy_lacks_becomes_gap_events_beside_it(
     end = replace(start, kind=ControlKind.SHARD_END, ordinal=29)
     clients = KafkaClients(KafkaSettings(bootstrap_servers=mirror_bench.bootstrap("us")), client_id="gaps")
     writer = GapWriter(clients, (feed,), clock_ms=lambda: time.time_ns() // 10**6)
-    auditor = Auditor(mirror_bench, feed, f"{feed}.control", findings=writer, stall_after_ms=500)
+    auditor = Auditor(mirror_bench, feed, f"{feed}.control", findings=writer, stall_after_ms=3_000)
     try:
         auditor.audit.start()
         sides = [FeedTopic(mirror_bench, feed, region) for region in ("eu", "us")]
@@ -284,6 +226,7 @@ def test_what_a_copy_lacks_becomes_gap_events_beside_it(
                 side.change(ordinal)
             side.marker()
             side.control(end)
+        for side in sides:
             side.flush()
         auditor.until(lambda verdict: verdict.count(Kind.INCOMPLETE) >= 3 and verdict.count(Kind.MISSING) >= 1)
         assert not auditor.healthy
@@ -292,7 +235,7 @@ def test_what_a_copy_lacks_becomes_gap_events_beside_it(
         writer.close()
     verdict = auditor.audit.verdict()
     assert (verdict.count(Kind.MISSING), verdict.count(Kind.INCOMPLETE)) == (1, 3)
-    told = [decode_control(value) for value in mirror_bench.copies(audit_topic(feed), 3, within_s=10)]
+    told = [decode_control(value) for value in mirror_bench.copies(audit_topic(feed), 4, within_s=5)]
     assert {(event.kind, event.stream, event.feed) for event in told} == {(ControlKind.GAP, "eu->us", feed)}
     ordinals = {(event.sequence, event.to_sequence) for event in told if event.shard == "shardId-1"}
     assert ordinals == {(11, 12), (20, 20)}

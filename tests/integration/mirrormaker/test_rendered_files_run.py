@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from feed.local.ports import free_port
+from feed.local.tools import require_java
 from mirrormaker import (
     Cluster,
     Deployment,
@@ -108,8 +109,12 @@ def _task_states(url: str, connector: str) -> list[str]:
 
 
 def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_path: Path) -> None:
-    """With each kind of login the resource loads in Strimzi's own model, which knows every field."""
-    jars = resolve_jars(pom("io.strimzi:api:0.49.0"), tmp_path / "strimzi")
+    """With each kind of login the resource loads in Strimzi's own model, which knows every field.
+
+    The classes of 1.2.0 need Java 21; those of 0.49.0, the first that have v1, run on 17.
+    """
+    version = "1.2.0" if require_java(install=True).version >= 21 else "0.49.0"
+    jars = resolve_jars(pom(f"io.strimzi:api:{version}"), tmp_path / "strimzi")
     logins = {
         "iam": IamAuth("arn:aws:iam::1:role/mirror"),
         "scram": ScramAuth("mirror", "${env:P}", truststore_location="/ca.pem"),
