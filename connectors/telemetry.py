@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_log = logging.getLogger(__name__)
 
 LATENCY_BUCKETS_S: Final = tuple(round(0.005 * 1.15**n, 6) for n in range(70))
 """5 ms to 77 s in steps of 15 %: a quantile read from them is off by at most that."""
@@ -25,19 +28,31 @@ class Check:
 class Checks:
     """Named checks; green while all are. Safe to set from any thread."""
 
-    def __init__(self, *, whole: Checks | None = None, prefix: str = "") -> None:
+    def __init__(self, kind: str = "health", *, whole: Checks | None = None, prefix: str = "") -> None:
         self._lock: threading.Lock = whole._lock if whole else threading.Lock()  # noqa: SLF001 (of the same class)
         self._checks: dict[str, Check] = whole._checks if whole else {}  # noqa: SLF001 (of the same class)
-        self._prefix = prefix
+        self._kind, self._prefix = kind, prefix
 
     def part(self, name: str) -> Checks:
         """The same checks, as one of several parts of the process sets them: its names begin with ``name``."""
-        return Checks(whole=self, prefix=f"{self._prefix}{name} ")
+        return Checks(self._kind, whole=self, prefix=f"{self._prefix}{name} ")
 
     def set(self, name: str, *, ok: bool, reason: str = "") -> None:
-        """Record the state of one check."""
+        """Record the state of one check; a change of it is a line of the log."""
+        name = self._prefix + name
         with self._lock:
-            self._checks[self._prefix + name] = Check(ok, reason)
+            before = self._checks.get(name)
+            self._checks[name] = Check(ok, reason)
+        # what was never green is only beginning; a check that turned red is news, and so is its end
+        if before is not None and before.ok is not ok:
+            _log.log(
+                logging.INFO if ok else logging.WARNING,
+                "%s %s check=%s reason=%s",
+                self._kind,
+                "green" if ok else "red",
+                name,
+                reason or "none",
+            )
 
     def clear(self, name: str) -> None:
         """Forget a check (its partition or slot is no longer ours)."""
@@ -65,9 +80,9 @@ class Telemetry:
     def __init__(self, process: str) -> None:
         self.process = process
         self.registry = CollectorRegistry()
-        self.health = Checks()
+        self.health = Checks("health")
         """Red: something makes no progress though it should. Served at ``/healthz``."""
-        self.readiness = Checks()
+        self.readiness = Checks("readiness")
         """Red: not yet at work (no slots or partitions assigned). Served at ``/readyz``."""
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -31,6 +31,7 @@ class SlotOwner:
 
     def __init__(self, number: int, environment: Environment, log: Log, assigned: Callable[[int], bool]) -> None:
         self.number, self._env, self._kafka, self._assigned = number, environment, log, assigned
+        self._feed = environment.source.feed
         self.state = OwnerState.TAKING
         self.failure: FatalError | None = None
         self.running_since_ms: int | None = None
@@ -68,13 +69,13 @@ class SlotOwner:
         self.state = OwnerState.STOPPED
         self._env.view.forget(self.wakeup.set)
         self._leave(abort=True)
-        _log.info("slot left slot=%d", self.number)
+        _log.info("slot left feed=%s slot=%d", self._feed, self.number)
 
     def _run(self, slot: Slot) -> int:
         try:
             wait = slot.step()
         except SlotLostError as error:
-            _log.warning("slot lost slot=%d error=%s", self.number, error)
+            _log.warning("slot lost feed=%s slot=%d error=%s", self._feed, self.number, error)
             self._leave(abort=False)
             return self._back_off()
         now = self._env.clock.steady_ms()
@@ -100,14 +101,15 @@ class SlotOwner:
                 return 0
             entries = self._kafka.read_back(self.number)
         except RetryableError as error:
-            _log.warning("slot not taken slot=%d error=%s", self.number, error)
+            _log.warning("slot not taken feed=%s slot=%d error=%s", self._feed, self.number, error)
             self._leave(abort=False)
             return self._back_off()
         self.slot = Slot(self.number, self._env, self._log, entries, self.wakeup.set)
         self.state, self.running_since_ms = OwnerState.RUNNING, self._env.clock.steady_ms()
         self._env.metrics.taken(self.number)
         took_ms = self.running_since_ms - now
-        _log.info("slot taken slot=%d positions=%d took_ms=%d", self.number, len(self.slot.positions), took_ms)
+        positions = len(self.slot.positions)
+        _log.info("slot taken feed=%s slot=%d positions=%d took_ms=%d", self._feed, self.number, positions, took_ms)
         return 0
 
     def _back_off(self) -> int:
@@ -134,5 +136,5 @@ class SlotOwner:
                     log.abort()
             except FeedError as error:
                 # the next owner's init ends it
-                _log.info("abort not confirmed slot=%d error=%s", self.number, error)
+                _log.info("abort not confirmed feed=%s slot=%d error=%s", self._feed, self.number, error)
             log.close()

@@ -250,7 +250,13 @@ class Slot:
             if shard in self.readers:
                 self.readers[shard].closed = listed is not None and listed.closed
             elif may_read(position, self._lookup, baseline, records, view.slots):
-                _log.info("shard opened slot=%d shard=%s after=%s", self.number, shard, position.sequence)
+                _log.info(
+                    "shard opened feed=%s slot=%d shard=%s after=%s",
+                    env.source.feed,
+                    self.number,
+                    shard,
+                    position.sequence,
+                )
                 reader = ShardReader(position, env.stream, env.settings.poll_policy(), env.clock)
                 reader.closed = listed is not None and listed.closed
                 reader.epoch = lineage_epoch(position, self._lookup)
@@ -312,6 +318,7 @@ class Slot:
             commit_ms=now - begun,
             delays_ms=[clock.now_ms() - at_ms for at_ms in told.written_at_ms],
         )
+        told.log()
         if told.fatal:
             raise FatalError(
                 told.fatal,
@@ -327,7 +334,8 @@ class Slot:
             return
         reader.saved = position
         if position.state.terminal:
-            _log.info("shard %s slot=%d shard=%s", position.state, self.number, position.shard)
+            feed = self._env.source.feed
+            _log.info("shard %s feed=%s slot=%d shard=%s", position.state, feed, self.number, position.shard)
             del self.readers[position.shard]
             self._translators.pop(position.shard, None)
             self._env.metrics.forget(position.shard)
@@ -337,7 +345,8 @@ class Slot:
     def _rewind(self, error: BatchAbortedError) -> None:
         """Nothing of the transaction will be seen: go back to what is saved."""
         self._aborts += 1
-        _log.warning("batch aborted slot=%d times=%d error=%s", self.number, self._aborts, error)
+        feed = self._env.source.feed
+        _log.warning("batch aborted feed=%s slot=%d times=%d error=%s", feed, self.number, self._aborts, error)
         self._env.metrics.aborted(self.number)
         self._pages.clear()
         self._pages_bytes = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from connectors.dynamodb_streams import Page
 from producers.stream.batch import PageContext, compose
 from producers.stream.environment import Environment
@@ -14,6 +16,8 @@ from schemas.position import BASELINE_KEY, SLOT_KEY, Baseline, Position, SlotRec
 from schemas.snapshot import GapNote, entry_json, gap_key, snapshot_topic
 
 SAMPLES_PER_PAGE = 50
+
+_log = logging.getLogger(__name__)
 
 
 class Transaction:
@@ -33,6 +37,7 @@ class Transaction:
         self.record: SlotRecord | None = None
         self.fatal = ""
         self.batch = Batch()
+        self._gaps: list[ControlEvent] = []
         self.written_at_ms: list[int] = []
         """Times of writes, as the items name them: of all records of a small page, of a sample of a large one."""
 
@@ -99,11 +104,23 @@ class Transaction:
         for position in self.positions.values():
             self._put(position.key, position.to_json())
 
+    def log(self) -> None:
+        """What it changed, once it is committed; a batch of changes alone is quiet."""
+        feed, slot = self._changes, self._slot
+        for gap in self._gaps:
+            _log.error("gap feed=%s slot=%d shard=%s reason=%s", feed, slot, gap.shard or gap.stream, gap.reason)
+        if self.batch.dead:
+            _log.warning("dead letters feed=%s slot=%d records=%d", feed, slot, self.batch.dead)
+        if self.baseline is not None:
+            begun, held = self.baseline, self.baseline.held or "no"
+            _log.info("baseline feed=%s stream=%s epoch=%d held=%s", feed, begun.stream, begun.epoch, held)
+
     def _tell(self, event: ControlEvent) -> None:
         key = (event.shard or f"slot-{self._slot}").encode()
         self._log.publish(self._control, key, encode_control(event), [], event.at_ms)
         if event.kind is ControlKind.GAP:
             self.batch.gaps += 1
+            self._gaps.append(event)
             # whatever the policy: only a snapshot under a higher epoch than any that this slot has used covers it
             note = GapNote(max(self.epoch, event.epoch), event.at_ms)
             self._log.publish(self._snapshot, gap_key(self._slot), entry_json(note), [], event.at_ms, partition=0)

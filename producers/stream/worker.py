@@ -165,7 +165,8 @@ class Worker:
                     owners=self._owners,
                     discovery=discovery,
                     started_ms=self._started_ms,
-                    joined=self._joined,
+                    # a spare may be told nothing at all with KIP-848
+                    joined=self._joined or now - self._started_ms >= self._settings.slot_red_after_ms,
                 )
         if beside is not None:
             beside.stop()

@@ -117,7 +117,8 @@ def test_a_slot_that_is_lost_again_and_again_is_red(worker: SimulatedWorker) -> 
 def test_discovery_that_never_completes_is_red(worker: SimulatedWorker) -> None:
     """Without complete listings new shards stay unseen."""
     simulation = worker.simulation
-    simulation.streams.rates.partial_listing = 1.0
+    simulation.streams.roll(*simulation.streams.open_shards())
+    simulation.streams.rates.shards_page, simulation.streams.rates.partial_listing = 1, 1.0
     for _ in range(30):
         simulation._tick(3_000)
     assert red(worker) == {"discovery"}

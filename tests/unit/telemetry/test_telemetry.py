@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import urllib.error
 import urllib.request
+
+import pytest
 
 from connectors.telemetry import LATENCY_BUCKETS_S, Telemetry
 
@@ -54,3 +57,19 @@ def test_parts_of_a_process_share_its_checks_under_their_names() -> None:
     orders.health.clear("slots")
     assert set(telemetry.health.read()) == {"readings slots"}
     assert orders.registry is telemetry.registry
+
+
+def test_a_check_that_turns_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Red with its reason and green again; the same said again is quiet, and so is a beginning."""
+    telemetry = Telemetry("test")
+    with caplog.at_level(logging.INFO, logger="connectors.telemetry"):
+        telemetry.readiness.set("slots", ok=False, reason="no slot is assigned yet")
+        for _ in range(3):
+            telemetry.part("orders").health.set("shards", ok=True)
+        for _ in range(3):
+            telemetry.part("orders").health.set("shards", ok=False, reason="no answer for 30 s")
+        telemetry.readiness.set("slots", ok=True, reason="running: [0]")
+    assert [record.getMessage() for record in caplog.records] == [
+        "health red check=orders shards reason=no answer for 30 s",
+        "readiness green check=slots reason=running: [0]",
+    ]
