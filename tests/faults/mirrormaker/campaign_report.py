@@ -43,9 +43,8 @@ class Report:
 
     def text(self) -> str:
         """For people."""
-        lines = [
-            f"{self.produced['total']} records in {len(self.produced['partitions'])} partitions, {len(self.windows)} faults"
-        ]
+        partitions = len(self.produced["partitions"])
+        lines = [f"{self.produced['total']} records in {partitions} partitions, {len(self.windows)} faults"]
         lines += [
             f"{region}: {one['total']} read, {one['repeated']} repeated, errors {one['errors']}"
             for region, one in self.read.items()
