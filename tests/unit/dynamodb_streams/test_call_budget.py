@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.dynamodb_streams import DESCRIBE_LIMIT_PER_SECOND, CallBudget, StreamClient
+from feed.testing.simulator import SimulatedClock, SimulatedStreams
 
 BEGIN_MS = 1_800_000_000_123
 PER_SECOND = 8.0
@@ -66,6 +68,21 @@ def test_all_workers_together_stay_below_the_limit(
         for _ in range(20):
             lister.call(took_ms)
     assert busiest_second([at for lister in found for at in lister.called_ms[1:]]) <= DESCRIBE_LIMIT_PER_SECOND
+
+
+def test_the_simulated_service_never_throttles_them() -> None:
+    """Eight workers list 2,000 shards at once, from a service that refuses the eleventh call of a second."""
+    found = listers(8, 8, 3, [0] * 8)
+    for lister in found:
+        for _ in range(20):
+            lister.call(5)
+    clock = SimulatedClock()
+    streams = SimulatedStreams(clock, random.Random(1))
+    arn, streams.rates.describes_per_second = streams.enable(), DESCRIBE_LIMIT_PER_SECOND
+    called_ms = sorted(at for lister in found for at in lister.called_ms)
+    for before, at in pairwise((BEGIN_MS, *called_ms)):
+        clock.advance(at - before)
+        streams.describe(arn, "", 100)
 
 
 def test_clocks_that_differ_by_much_keep_the_rate() -> None:
