@@ -102,7 +102,12 @@ class _Receiver(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # the sender was killed in the middle: nothing was sent
+            self.close_connection = True
+            return
+        message = json.loads(body)
         cast("_Outbox", self.server).take(message["attributes"]["orderId"], message["attributes"]["status"])
         self.send_response(200)
         self.send_header("Content-Length", "0")

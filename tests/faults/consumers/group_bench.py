@@ -107,6 +107,14 @@ class GroupBench:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return {(s.name, tuple(s.labels.values())): s.value for s in samples}
 
+    def takes(self, name: str) -> int:
+        """From how many partitions the member has taken records in this life; 0 while it does not answer."""
+        try:
+            metrics = self.metrics(name)
+        except httpx.HTTPError:
+            return 0
+        return sum(1 for (metric, _), taken in metrics.items() if metric == "feed_consumer_records_total" and taken)
+
     def witness(self, name: str) -> Path:
         return self.folder / f"{self.name}-{name}.point"
 

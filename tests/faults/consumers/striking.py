@@ -6,8 +6,10 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.faults.consumers.group_bench import GroupBench, until
+from tests.faults.consumers.orders_topic import PARTITIONS
 
 RECORD_POINTS = ("before-effect", "after-effect", "while-parked", "in-revoke", "settled-not-committed")
 BATCH_POINTS = ("before-effect", "after-effect", "while-away", "in-revoke", "in-flush", "settled-not-committed")
@@ -27,6 +29,9 @@ EFFECTS_BEFORE = 60
 """A member dies around one of its first so many effects; batches are fewer than records."""
 
 BATCHES_BEFORE = 4
+
+REVOKES = 4
+REVOKE_WITHIN_S = 20.0
 
 
 def strike(group: GroupBench, kind: str, name: str) -> None:
@@ -74,15 +79,24 @@ def die_at(group: GroupBench, point: str, name: str) -> None:
     most = BATCHES_BEFORE if "while-away" in KINDS[group.effects.sink] else EFFECTS_BEFORE
     group.member(name, point, after=random.randint(1, most) if around_effect else 1)
     if point in WHILE_TAKEN_AWAY:
-        force_a_revoke(group, name)
+        die_while_taken_away(group, point, name)
     until(lambda: group.struck(name, point), f"the death of {name} of {group.name} at {point}")
     group.member(name)
+
+
+def die_while_taken_away(group: GroupBench, point: str, name: str) -> None:
+    """Take partitions away until the member dies of it: a flush that finds nothing to store does not pass the point."""
+    for _ in range(REVOKES):
+        force_a_revoke(group, name)
+        with suppress(AssertionError):
+            until(lambda: group.struck(name, point), "its death", REVOKE_WITHIN_S)
+            return
 
 
 def force_a_revoke(group: GroupBench, name: str) -> None:
     """While the others are away this one has every partition; some are taken away when they return."""
     others = [other for other in group.members if other != name]
     group.stop(*others)
-    group.shared(1)
+    until(lambda: group.takes(name) == PARTITIONS, f"{name} of {group.name} to work on every partition")
     for other in others:
         group.member(other)
