@@ -17,6 +17,10 @@ DESCRIBE_LIMIT_PER_SECOND = 10
 """AWS's limit for an account and region."""
 
 
+SPARE_ROUNDS = 4
+"""Those without a slot share one window a round, and take it once in up to so many rounds, by chance."""
+
+
 class CallBudget:
     """When one worker may call. Safe to use from any thread.
 
@@ -37,14 +41,14 @@ class CallBudget:
     ) -> None:
         self._window_ms = 1_000 / per_second
         self._now_ms, self._sleep_ms, self._random = now_ms, sleep_ms, random
-        self._turns, self._round = frozenset({0}), 1
+        self._turns, self._round, self._spare = frozenset({0}), 1, False
         self._last = -1
         self._lock = threading.Lock()
 
     def assign(self, own: frozenset[int], slots: int) -> None:
         """This worker has the slots ``own`` of ``slots``; none of them: it is a spare, and lists all the same."""
         with self._lock:
-            self._turns, self._round = own or frozenset({slots}), slots + 1
+            self._turns, self._round, self._spare = own or frozenset({slots}), slots + 1, not own
 
     def take(self) -> None:
         """Wait until this worker's next window; its very first call, when it starts, waits for none."""
@@ -53,6 +57,8 @@ class CallBudget:
             window = current = int(now // self._window_ms)
             if self._last >= 0:
                 window = max(current, self._last + 1)
+                if self._spare:
+                    window += int(self._random() * SPARE_ROUNDS) * self._round
                 while window % self._round not in self._turns:
                     window += 1
             self._last = window
