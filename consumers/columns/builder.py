@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, chain
+from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -14,6 +17,9 @@ from consumers.runtime.contracts import Record
 
 CHUNK_RECORDS: Final = 512
 """Records kept as Python objects before they become Arrow columns, which take about a fifth of the memory."""
+
+REPEATS: Final = 4 * CHUNK_RECORDS
+"""Records whose header names are one piece of memory, however many batches have them."""
 
 RECORD_OVERHEAD_BYTES: Final = 2_500
 """What a record with a dozen headers takes as Python objects, besides its key and value (measured: 2.1 to 2.6 KB)."""
@@ -90,37 +96,68 @@ def _count_through(table: pa.Table, offset: int) -> int:
 
 
 def _batch_of(records: Sequence[Record]) -> pa.RecordBatch:
-    headers = [record.headers() or [] for record in records]
-    facts = [dict(pairs) for pairs in headers]
+    headers = _headers_of([record.headers() or [] for record in records])
     stamps = [record.timestamp() for record in records]
-    ordinals = [fact.get("ce_ordinal") for fact in facts]
     columns: list[pa.Array[Any]] = [
         pa.array([record.offset() for record in records], pa.int64()),
         pa.array([at_ms for _, at_ms in stamps], pa.int64()),
         pa.array([kind for kind, _ in stamps], pa.int8()),
         pa.array([record.key() for record in records], pa.binary()),
         pa.array([record.value() for record in records], pa.binary()),
-        _list_of(headers),
-        _text([fact.get("ce_id") for fact in facts]),
-        _text([fact.get("ce_shard") for fact in facts]),
-        pa.array([_number(text) for text in ordinals], pa.int64()),
-        _text([_op_of(fact.get("ce_type")) for fact in facts]),
+        headers.column,
+        _text(headers.of("ce_id")),
+        _text(headers.of("ce_shard")),
+        pa.array([_number(text) for text in headers.of("ce_ordinal")], pa.int64()),
+        _text([_op_of(kind) for kind in headers.of("ce_type")]),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
-def _list_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> pa.Array[Any]:
-    """All headers as one list column, from flat arrays: faster than from a list of lists."""
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """The headers of some records: as a column, and each one's values by name."""
+
+    column: pa.Array[Any]
+    of: Callable[[str], Sequence[bytes | None]]
+
+
+def _headers_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> _Headers:
+    """All headers as one list column, from flat arrays: faster than from a list of lists.
+
+    The records of a feed nearly always have the same names in the same order: then no dictionary is built for a record,
+    a name's values are every n-th of the flat ones, and the names themselves are one piece of memory for all batches.
+    """
     pairs = list(chain.from_iterable(headers))
-    offsets = pa.array([0, *accumulate(map(len, headers))], pa.int32())
-    names = pa.array([name for name, _ in pairs], pa.string())
-    values = pa.array([value for _, value in pairs], pa.binary())
-    flat = pa.StructArray.from_arrays([names, values], fields=list(HEADER))
-    column: pa.Array[Any] = pa.ListArray.from_arrays(offsets, flat)
-    return column
+    names, values = list(map(itemgetter(0), pairs)), list(map(itemgetter(1), pairs))
+    width = len(headers[0])
+    pattern = tuple(names[:width])
+    uniform = set(map(len, headers)) == {width} and names == list(pattern) * len(headers)
+    if uniform and width:
+        offsets = pa.array(range(0, len(names) + 1, width), pa.int32())
+        flat_names = _repeated(pattern)[: len(names)] if len(headers) <= REPEATS else pa.array(names, pa.string())
+        where = {name: position for position, name in enumerate(pattern)}  # of a repeated one the last
+
+        def of(name: str) -> Sequence[bytes | None]:
+            return values[where[name] :: width] if name in where else [None] * len(headers)
+    else:
+        offsets = pa.array([0, *accumulate(map(len, headers))], pa.int32())
+        flat_names = pa.array(names, pa.string())
+        facts = [dict(pairs) for pairs in headers]
+
+        def of(name: str) -> Sequence[bytes | None]:
+            return [fact.get(name) for fact in facts]
+
+    flat = pa.StructArray.from_arrays([flat_names, pa.array(values, pa.binary())], fields=list(HEADER))
+    return _Headers(pa.ListArray.from_arrays(offsets, flat), of)
 
 
-def _text(values: list[bytes | None]) -> pa.Array[Any]:
+@lru_cache(maxsize=8)
+def _repeated(pattern: tuple[str, ...]) -> pa.Array[Any]:
+    """The names of :data:`REPEATS` records that all have these."""
+    return pa.array(pattern * REPEATS, pa.string())
+
+
+def _text(values: Sequence[bytes | None]) -> pa.Array[Any]:
     """UTF-8 text, null where a header is absent or is no text."""
     try:
         return pa.array(values, pa.binary()).cast(pa.string())
