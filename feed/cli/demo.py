@@ -26,6 +26,13 @@ def demo(
     no_delay: Annotated[
         bool, typer.Option("--no-delay", help="Leave out the round trip of the real distance between the regions.")
     ] = False,
+    replica_delay_ms: Annotated[
+        int | None,
+        typer.Option(
+            help="Copy the table to the warehouse's region so much later, as a stand-in for a global table, and let "
+            "the warehouse look each order up there."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed writes the same orders.")] = 1,
     drain: Annotated[float, typer.Option(help="Seconds that everything may take to arrive after the last write.")] = 90,
     json_report: Annotated[Path | None, typer.Option("--json", help="Also write the verdict to this file.")] = None,
@@ -44,6 +51,7 @@ def demo(
         workload=WorkloadSettings(rate_per_s=rate, seconds=seconds, seed=seed),
         kill=kill,
         delay=not no_delay,
+        replica_delay_ms=replica_delay_ms,
         drain_bound_s=drain,
     )
     outcome = run_demo(plan, Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH))

@@ -18,6 +18,13 @@ def up(
     no_delay: Annotated[
         bool, typer.Option("--no-delay", help="Leave out the round trip of the real distance between the regions.")
     ] = False,
+    replica_delay_ms: Annotated[
+        int | None,
+        typer.Option(
+            help="Copy the table to the warehouse's region so much later, as a stand-in for a global table, and let "
+            "the warehouse look each order up there."
+        ),
+    ] = None,
 ) -> None:
     """Start three regions and the whole feed, print every address, and leave it running.
 
@@ -29,7 +36,7 @@ def up(
 
     console = Console()
     running = Running.here()
-    plan = DemoPlan(regions=regions_of(regions), delay=not no_delay, data_dir=data)
+    plan = DemoPlan(regions=regions_of(regions), delay=not no_delay, replica_delay_ms=replica_delay_ms, data_dir=data)
     description = start(plan, running, lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
     print_up(description, running, console)
 

@@ -30,10 +30,11 @@ from feed.config.consumers import (
     WarehouseConsumer,
 )
 from feed.demo.local_config import write_local_config
-from feed.demo.plan import HOME, DemoPlan
+from feed.demo.plan import AWS_REGIONS, CONSUMER_REGIONS, FEED, HOME, DemoPlan
 from feed.demo.scrape import fetch
 from feed.local import LocalSettings, Program, Stack, StackPlan, free_port
 from feed.local.data_api import DataApi
+from feed.local.replicator import Replicator, replica_table
 from feed.run.topics import apply_topics
 
 PRODUCER: Final = "producer"
@@ -73,6 +74,7 @@ class Estate:
                         secret_access_key=s3.secret_access_key,
                     )
                 )
+            self._add_replicator()
             self.work_dir = self.stack.site.state_dir
             self.config_file = self.work_dir / "feed.yaml"
             self.config: FeedConfig = write_local_config(self.stack, plan, self.config_file)
@@ -129,6 +131,20 @@ class Estate:
     ) -> None:
         self.stop()
 
+    def _add_replicator(self) -> None:
+        plan, region = self.plan, CONSUMER_REGIONS["warehouse"]
+        if plan.replica_delay_ms is not None and region in plan.regions:
+            self.stack.add(
+                Replicator(
+                    self.stack.site,
+                    endpoint=self.stack.endpoint("dynamodb"),
+                    table=FEED,
+                    home=AWS_REGIONS[HOME],
+                    replicas={AWS_REGIONS[region]: replica_table(FEED, region)},
+                    delay_ms=plan.replica_delay_ms,
+                )
+            )
+
     def _add_process(self, name: str) -> None:
         port = self.ports[name] = free_port()
         what = ["producer"] if name == PRODUCER else ["consumer", name]
@@ -155,9 +171,12 @@ class Estate:
         make_table(self.aws(HOME), self.config)
         for section in self.config.consumers.values():
             make_stores(self.aws(section.region), section)
-        if "warehouse-db" in stack.parts:
-            stack.part("warehouse-db").start()
-            stack.part("warehouse-db").wait_ready()
+        for name in ("warehouse-db", "replicator"):
+            if name in stack.parts:
+                stack.part(name).start()
+                stack.part(name).wait_ready()
+        if "replicator" in stack.parts:
+            self._say(f"a stand-in for a global table copies the table, {self.plan.replica_delay_ms} ms late")
 
 
 def warm_up(aws: AwsClients) -> None:

@@ -23,13 +23,19 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m feed.demo.keeper", description="Keeps the local regions running.")
     parser.add_argument("--regions", default="eu,us,ap")
     parser.add_argument("--no-delay", action="store_true")
+    parser.add_argument("--replica-delay-ms", type=int, default=None)
     parser.add_argument("--data", type=Path, default=None)
     given = parser.parse_args(arguments)
     configure_logging("warning")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    plan = DemoPlan(regions=regions_of(given.regions), delay=not given.no_delay, data_dir=given.data)
+    plan = DemoPlan(
+        regions=regions_of(given.regions),
+        delay=not given.no_delay,
+        replica_delay_ms=given.replica_delay_ms,
+        data_dir=given.data,
+    )
     running = Running.here()
     try:
         with running.hold():

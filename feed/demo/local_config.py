@@ -13,6 +13,7 @@ import yaml
 from feed.config import FeedConfig, load_config
 from feed.demo.plan import AWS_REGIONS, CONSUMER_REGIONS, FEED, HOME, DemoPlan
 from feed.local import Stack
+from feed.local.replicator import replica_table
 
 PARTITIONS = 8
 SLOTS = 4
@@ -61,6 +62,10 @@ CONSUMERS: Mapping[str, dict[str, Any]] = {
 }
 
 
+LOOK_UP: Mapping[str, Any] = {"version_attribute": "revision", "attributes": ["customerId", "total"], "wait_ms": 500}
+"""How the warehouse looks orders up in its region's replica, when there is one."""
+
+
 def write_local_config(stack: Stack, plan: DemoPlan, file: Path) -> FeedConfig:
     """Write the file, readable by its owner only, and load it as any command would."""
     text = yaml.safe_dump(local_config(stack, plan), sort_keys=False, allow_unicode=True)
@@ -85,13 +90,17 @@ def local_config(stack: Stack, plan: DemoPlan) -> dict[str, Any]:
         "topic": {"partitions": PARTITIONS, "slots": SLOTS},
         "regions": {region: _region(stack, region) for region in plan.regions},
         "mirrors": [
-            {"target": region, "source_bootstrap_servers": stack.link(region).addresses["address"]}
+            {
+                "target": region,
+                "source_bootstrap_servers": stack.link(region).addresses["address"],
+                "metrics_url": stack.part(f"mirror-{region}").addresses["metrics"],
+            }
             for region in plan.regions
             if region != HOME
         ],
         # the least that brokers allow by default: a killed worker is noticed so long after its last heartbeat
         "producer": {"session_timeout_ms": 6_000},
-        "consumers": {name: _consumer(stack, name) for name in plan.consumers},
+        "consumers": {name: _consumer(stack, plan, name) for name in plan.consumers},
     }
 
 
@@ -114,8 +123,10 @@ def _region(stack: Stack, region: str) -> dict[str, Any]:
     }
 
 
-def _consumer(stack: Stack, name: str) -> dict[str, Any]:
+def _consumer(stack: Stack, plan: DemoPlan, name: str) -> dict[str, Any]:
     section = copy.deepcopy(CONSUMERS[name])
+    if name == "warehouse" and plan.replica_delay_ms is not None:
+        section["sink"]["look_up"] = {"table": replica_table(FEED, CONSUMER_REGIONS[name]), **LOOK_UP}
     if name == "audit":  # there is no KMS here: the key lives with the state that it vouches for
         section["sink"]["signing_key_file"] = str(stack.site.state_dir / "audit-signing-key.pem")
     return {"kind": name, "region": CONSUMER_REGIONS[name], **section}

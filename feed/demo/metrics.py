@@ -34,6 +34,13 @@ class Samples:
         """The greatest over all labels; 0 when there is none."""
         return max((sample.value for sample in self.by_name.get(name, ())), default=0.0)
 
+    def by_label(self, name: str, label: str) -> dict[str, float]:
+        """The sum for each value of a label."""
+        sums: dict[str, float] = {}
+        for sample in self.by_name.get(name, ()):
+            sums[sample.labels[label]] = sums.get(sample.labels[label], 0.0) + sample.value
+        return sums
+
     def buckets(self, name: str) -> dict[float, float]:
         """A histogram's cumulative counts by upper bound, summed over all other labels."""
         counts: dict[float, float] = {}

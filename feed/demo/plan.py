@@ -40,6 +40,9 @@ class DemoPlan:
     """Put the round trip of the real distance between the regions."""
     drain_bound_s: float = 90.0
     """How long, after the last write, everything may take to arrive everywhere."""
+    replica_delay_ms: int | None = None
+    """A stand-in for a global table copies the table to the warehouse's region, so much later, and the warehouse looks
+    each order up there; None: neither, since on one machine both take CPU from what is measured."""
     data_dir: Path | None = None
     """Keep the state there; without, it is deleted at the end."""
 

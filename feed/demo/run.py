@@ -110,6 +110,7 @@ class Demo:
                 watch.scraper.scrape()
                 self._show.last(watch.snapshot("at the end", self._progress))
         self._say_reaction(watch)
+        self._say_look_ups(watch)
         self._say_cpu()
         self._show.say(f"verifying against {self.ledger}")
         verdict = verify(self._estate.config, self.ledger, self._show.say)
@@ -199,6 +200,14 @@ class Demo:
             f"from write in {HOME} to pick in {CONSUMER_REGIONS['warehouse']}: p50 {p50_ms:.0f} ms, "
             f"p99 {p99_ms:.0f} ms; under {REACTION_P99_MS} ms is {kept}"
         )
+
+    def _say_look_ups(self, watch: Watch) -> None:
+        """Where the stand-in for the global table's replica stood, each time that the warehouse acted."""
+        if "replicator" not in self._estate.stack.parts:
+            return
+        standings = watch.scraper.readings["warehouse"].samples.by_label("feed_warehouse_look_ups_total", "standing")
+        told = ", ".join(f"{standing} {count:.0f}" for standing, count in sorted(standings.items()))
+        self._show.say(f"look-ups in the replica, {self._plan.replica_delay_ms} ms late: {told or 'none'}")
 
     def _say_cpu(self) -> None:
         shares = self._cpu.shares()

@@ -38,6 +38,7 @@ def start(plan: DemoPlan, running: Running, say: Callable[[str], None]) -> dict[
         pass  # refuse early, with a sentence of our own, when one is up
     arguments = ["--regions", ",".join(plan.regions)]
     arguments += ["--no-delay"] if not plan.delay else []
+    arguments += [] if plan.replica_delay_ms is None else ["--replica-delay-ms", str(plan.replica_delay_ms)]
     arguments += ["--data", str(plan.data_dir.resolve())] if plan.data_dir else []
     with running.log.open("wb") as log:
         keeper = subprocess.Popen(  # noqa: S603 - our own module
