@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from consumers.runtime.membership import Membership
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.progress import Progress, Sample, judge
 from consumers.runtime.settings import RuntimeSettings
+
+_log = logging.getLogger(__name__)
 
 MAX_MARKS = 1_024
 """Times of records kept for one partition, one a second of their own time at most."""
@@ -45,6 +48,8 @@ class Watch:
         self._health = telemetry.health
         self._readiness = telemetry.readiness
         self._watched: dict[int, _Watched] = {}
+        self._reached: dict[int, int] = {}
+        """The highest commit of each partition that this process has seen, over all its assignments."""
         self._overdue: set[int] = set()
         self._due_ms = 0
         self._ready: bool | None = None
@@ -104,6 +109,13 @@ class Watch:
         self._metrics.load(number, load.records, load.payload_bytes, load.parked_keys, load.span)
         if committed is None:
             return
+        reached = self._reached.get(number, committed)
+        if not watched.samples and committed < reached:  # reset while others had it, or nobody
+            _log.warning(
+                "group was set back group=%s partition=%d from=%d to=%d", self._group, number, reached, committed
+            )
+            watched.samples.append(Sample(now_ms, reached, 0))
+        self._reached[number] = max(reached, committed)
         watched.samples.append(Sample(now_ms, committed, max(0, end - committed)))
         window_ms = self._settings.stall_after_ms
         while len(watched.samples) > 1 and watched.samples[1].at_ms <= now_ms - window_ms:

@@ -107,6 +107,14 @@ class GroupBench:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return {(s.name, tuple(s.labels.values())): s.value for s in samples}
 
+    def health(self, name: str) -> str:
+        """What a member's ``/healthz`` says; empty while it does not answer."""
+        try:
+            url = self.members[name].addresses["metrics"].removesuffix("metrics")
+            return httpx.get(f"{url}healthz", timeout=ANSWER_WITHIN_S).text
+        except httpx.HTTPError:
+            return ""
+
     def takes(self, name: str) -> int:
         """From how many partitions the member has taken records in this life; 0 while it does not answer."""
         try:
@@ -149,6 +157,14 @@ class GroupBench:
             lambda: self.ask(lambda admin: admin.list_consumer_group_offsets([asked])[self.name]), "the coordinator"
         )
         return {partition.partition: partition.offset for partition in found.topic_partitions}
+
+    def set_back(self, offset: int) -> None:
+        """Reset the group, which must have no members, to an offset of partition 0."""
+        place = ConsumerGroupTopicPartitions(self.name, [TopicPartition(self.topic.name, 0, offset)])
+        until(
+            lambda: self.ask(lambda admin: admin.alter_consumer_group_offsets([place])[self.name]),
+            "the coordinator to reset the group",
+        )
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""

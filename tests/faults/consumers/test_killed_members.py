@@ -91,6 +91,22 @@ def test_frozen_longer_than_its_session(bench: GroupBench) -> None:
     bench.effects.check_all(bench.topic)
 
 
+def test_a_group_that_is_set_back_is_told(bench: GroupBench) -> None:
+    """Somebody resets the group while its member is away: health says rewind, and no effect is made twice."""
+    bench.topic.feed(60)
+    member = bench.member("one")
+    bench.advance()
+    assert "rewind" not in bench.health("one")
+    member.pause()
+    until(lambda: bench.shares() == 0, "the group without its member")
+    bench.topic.end_feed()
+    bench.set_back(0)
+    member.resume()
+    until(lambda: f"RED {bench.name}[0] rewind" in bench.health("one"), "red health")
+    bench.drained()
+    bench.effects.check_all(bench.topic)
+
+
 def test_members_come_and_go(bench: GroupBench) -> None:
     """Three members, one of which is stopped in order and started again, twice: every partition gets on between."""
     bench.topic.feed(120)

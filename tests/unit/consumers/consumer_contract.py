@@ -217,6 +217,11 @@ class Running:
         assert self.error is not None, "the consumer stopped without an error"
         return self.error
 
+    def health(self) -> str:
+        """What ``/healthz`` answers."""
+        status, _, body = self.telemetry.answer("/healthz")
+        return f"{status} {body.decode()}"
+
     def metric(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(name, labels) or 0.0
 
@@ -354,6 +359,30 @@ class ConsumerContract:
         for key in {key for key, _ in sink.seen}:
             assert sink.of(key) == sorted(sink.of(key))
         assert rig.dead_letters() == []
+
+    def test_a_stalled_partition_makes_health_red(self, rig: Rig) -> None:
+        """A partition with lag and no commit for the set time is red with the reason, and green once it moves."""
+        sink = Recorder(failing={"a": AWAY})
+        with Running(rig, sink, stall_after_ms=300) as running:
+            rig.put("a", value_of("a", 0))
+            # on a busy machine the loop itself may stand still for as long: that is told as well, under another name
+            said = until(lambda: f"RED {rig.group}[0] stall" in (text := running.health()) and text, "red health")
+            assert said.startswith("503")
+            assert "1 keys parked" in said
+            assert running.metric("feed_consumer_lag_records", sink="recorder", partition="0") == 1
+            assert running.metric("feed_consumer_lag_seconds", sink="recorder", partition="0") > 0.2
+            sink.failing.clear()
+            until(lambda: running.health().startswith("200"), "green health")
+            until(lambda: running.metric("feed_consumer_lag_records", sink="recorder", partition="0") == 0, "no lag")
+            assert running.metric("feed_consumer_lag_seconds", sink="recorder", partition="0") == 0
+
+    def test_a_loop_that_stands_still_makes_health_red(self, rig: Rig) -> None:
+        """An effect that does not return holds the loop: that is told as a stop, not as lag, and ends with it."""
+        sink = Recorder(delay_s=1.5)
+        with Running(rig, sink, stall_after_ms=300) as running:
+            rig.put("a", value_of("a", 0))
+            until(lambda: f"RED {rig.group} stop: the loop has stood still" in running.health(), "red health")
+            until(lambda: running.health().startswith("200"), "green health")
 
     def test_several_in_flight_keep_the_order_of_each_key(self, rig: Rig) -> None:
         """Sixteen keys in flight overlap, and each key's records are handled one after the other, in order, once."""
