@@ -18,7 +18,7 @@ from consumers.runtime.client import Broker, GroupClient, TopicIdentity
 from consumers.runtime.contracts import Partition
 from consumers.runtime.flow import Flow
 from consumers.runtime.metrics import ConsumerMetrics
-from consumers.runtime.replay_gate import LOOK_EVERY_MS, ReplayGate, ReplayPendingError
+from consumers.runtime.replay_gate import ReplayGate, ReplayPendingError
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.start import LapsedError, Start, check_range, start_of
 from schemas.errors import RetryableError
@@ -135,7 +135,7 @@ class Membership:
             try:
                 self._open(found.partition, None if found.offset < 0 else found.offset, bound_s)
             except ReplayPendingError:
-                self._opening[found.partition].due_ms = self._now_ms() + LOOK_EVERY_MS
+                self._opening[found.partition].due_ms = self._now_ms() + self._settings.replay_look_interval_ms
             except RetryableError as error:
                 self._later([found.partition], error)
             except KafkaException as error:

@@ -22,9 +22,6 @@ from consumers.runtime.start import LapsedError
 from schemas.errors import ConfigError, RetryableError
 from schemas.replay import ReplayMarker, marker_of
 
-LOOK_EVERY_MS = 2_000
-"""How often a partition that waits looks at its replay."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +99,7 @@ class ReplayGate:
         """Return when the live partition, which begins at ``low``, may go on there.
 
         Raises:
-            ReplayPendingError: not yet; look again after :data:`LOOK_EVERY_MS`.
+            ReplayPendingError: not yet; look again after ``replay_look_interval_ms``.
             RetryableError: the cluster did not answer.
             LapsedError: there is no replay, or none that reaches far enough.
         """

@@ -24,9 +24,6 @@ from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 from schemas.replay import replay_group
 
-LOOK_EVERY_MS = 5_000
-"""How often it is looked whether there is a replay."""
-
 LOOK_BOUND_S = 10.0
 LOOKS_AFTER_AN_END = 3
 """A reader that failed has this many looks for its topic to be found gone, which is no failure."""
@@ -74,7 +71,6 @@ class ReplaySide:
         metrics: the live consumer's; the replay's series have ``sink="<name>-replay"``.
         stop: the process's.
         now_ms: the clock.
-        look_every_ms: how often it is looked whether there is a replay.
         random: a number from 0 to below 1, for jitter.
     """
 
@@ -91,7 +87,6 @@ class ReplaySide:
         metrics: ConsumerMetrics,
         stop: threading.Event,
         now_ms: Callable[[], int],
-        look_every_ms: int = LOOK_EVERY_MS,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self._sink = sink
@@ -104,7 +99,7 @@ class ReplaySide:
         self._metrics = metrics.beside(f"{metrics.sink}-replay")
         self._stop = stop
         self._now_ms = now_ms
-        self._look_every_s = look_every_ms / 1000
+        self._look_every_s = settings.replay_look_interval_ms / 1000
         self._random = random
         self._ended = threading.Event()
         self._reading: _Reading | None = None

@@ -57,6 +57,8 @@ class RuntimeSettings(Settings):
     """Fewer poison records than this in a window never stop it."""
     dead_letter_bound_ms: Milliseconds = 10_000
     """How long a dead letter may take to be acknowledged; then its key is parked and tried again."""
+    replay_look_interval_ms: Milliseconds = 3_000
+    """How often it is looked whether there is a replay for the group, and how far it is read."""
     replay_overdue_ms: Milliseconds = 600_000
     """A partition that lapsed waits for its replay; when that has not moved for so long, health is red."""
     sample_interval_ms: Milliseconds = 5_000

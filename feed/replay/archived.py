@@ -12,7 +12,7 @@ import pyarrow as pa
 from connectors.s3 import ObjectStore
 from consumers.archive import Run
 from consumers.archive.minutes import name_of
-from consumers.columns import OrdinalLedger, read_table
+from consumers.columns import Declared, OrdinalLedger, judge_ordinals, read_table
 from schemas.errors import FatalError
 
 COLUMNS: Final = (
@@ -65,13 +65,25 @@ class Archived:
                 done += 1
                 progress(done)
 
-    def gaps(self) -> list[str]:
-        """What is missing between the lowest and the highest ordinal of each shard; asked when all are read."""
-        missing = self._ledger.missing(self._ledger.lowest())
+    def gaps(self, declared: Declared, beside: Sequence[Run]) -> list[str]:
+        """What is missing between the lowest and the highest ordinal of each shard, in sentences.
+
+        Asked when all are read. What the feed refused (its dead letters) is not missing, nor what lies just outside.
+
+        Args:
+            declared: what the archived control events say.
+            beside: objects just before and behind the range, read only when an ordinal is missing.
+        """
+        report = judge_ordinals(self._ledger, declared, firsts={}, lasts={})
+        if report.missing and beside:
+            around = OrdinalLedger()
+            for run in beside:
+                around.mark(self._fetch(run))
+            report = judge_ordinals(self._ledger, declared, firsts={}, lasts={}, beside=around)
         return [
             f"the archive lacks ordinals {', '.join(_span(*hole) for hole in holes[:5])}"
             f"{' and others' if len(holes) > 5 else ''} of {shard}"
-            for shard, holes in sorted(missing.items())
+            for shard, holes in sorted(report.missing.items())
         ]
 
     def repeated(self) -> int:

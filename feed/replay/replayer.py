@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
 from connectors.s3 import ObjectStore
-from consumers.archive import all_runs
+from consumers.archive import all_runs, declared_in_archive, runs_of_key
+from consumers.archive.search import BESIDE_MS
 from feed.replay.archived import Archived
 from feed.replay.live import LivePartition, LiveTopic, committed_of
 from feed.replay.request import Range, Request
@@ -260,12 +261,18 @@ class Replayer:
             AwsClients(self._request.config.regions[archive.region].aws).client("s3"), archive.sink.bucket
         )
         prefix, feed = archive.sink.prefix, self._request.config.feed
-        runs = all_runs(store, prefix, feed, from_ms=selection.from_ms, to_ms=selection.to_ms)
+        from_ms, to_ms = selection.from_ms, selection.to_ms
+        runs = all_runs(store, prefix, feed, from_ms=from_ms, to_ms=to_ms)
+        if selection.key is not None:  # only the objects that hold it, by the index: so nothing is proven of the others
+            runs = runs_of_key(store, prefix, runs, selection.key)
         archived = Archived(store, prefix, runs, parallel=self._settings.parallel_reads)
         tables = archived.tables(lambda done: self._progress("objects read", done, len(runs)))
         gather(tables, selection, sorter, counts=counts, after=after)
         counts.repeated = archived.repeated()
-        return archived.gaps()
+        if selection.key is not None:
+            return []
+        around = all_runs(store, prefix, feed, from_ms=max(0, from_ms - BESIDE_MS), to_ms=to_ms + BESIDE_MS)
+        return archived.gaps(declared_in_archive(store, prefix, feed), sorted(set(around) - set(runs)))
 
     def _sending(self, replay: str, counts: list[int], total: int, writer: ReplayWriter | None = None) -> Sending:
         return Sending(

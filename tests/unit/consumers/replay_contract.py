@@ -45,7 +45,7 @@ class Member:
     """A consumer that takes replays, on threads of its own."""
 
     def __init__(self, rig: ReplayRig, sink: Any, **settings: Any) -> None:
-        read = RuntimeSettings(**(FAST | settings))
+        read = RuntimeSettings(**(FAST | {"replay_look_interval_ms": 50} | settings))
         self.telemetry = Telemetry("test")
         self.stop_event = threading.Event()
         self.error: BaseException | None = None
@@ -58,7 +58,7 @@ class Member:
         self.side = ReplaySide(
             sink, replay_topic=rig.replay, group=rig.group, broker=lambda: rig.broker(read), decode=decode,
             settings=read, telemetry=self.telemetry, metrics=metrics, stop=self.stop_event,
-            now_ms=self.live._now_ms, look_every_ms=50,
+            now_ms=self.live._now_ms,
         )  # fmt: skip
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

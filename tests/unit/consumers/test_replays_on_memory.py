@@ -62,8 +62,7 @@ class MemoryReplayRig:
 
 
 @pytest.fixture
-def rig(monkeypatch: pytest.MonkeyPatch) -> MemoryReplayRig:
-    monkeypatch.setattr("consumers.runtime.membership.LOOK_EVERY_MS", 20)
+def rig() -> MemoryReplayRig:
     return MemoryReplayRig()
 
 
