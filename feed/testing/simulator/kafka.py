@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from feed.testing.simulator.clock import SimulatedClock
 from feed.testing.simulator.faults import Faults
 from producers.stream.ports import Assignment, BatchAbortedError, Headers, SlotLostError
+from producers.stream.view import SNAPSHOT
 from schemas.errors import RetryableError
 
 HINT = "simulated"
@@ -221,6 +222,9 @@ class SimulatedFollower:
         for slot in range(self.kafka.partitions[topic]):
             entries, self.offsets[slot] = self.kafka.committed(topic, slot, self.offsets.get(slot, 0))
             found += [(slot, entry.key or b"", entry.value) for entry in entries]
+        told = f"{self.kafka.feed}.snapshot"
+        entries, self.offsets[SNAPSHOT] = self.kafka.committed(told, 0, self.offsets.get(SNAPSHOT, 0))
+        found += [(SNAPSHOT, entry.key or b"", entry.value) for entry in entries]
         return found
 
     def close(self) -> None:

@@ -352,7 +352,7 @@ class Simulation:
         counts: dict[str, int] = defaultdict(int)
         for topic in ("orders", "orders.dead-letter"):
             for entry in self.kafka.decided(topic):
-                counts[dict(entry.headers)["ce_shard"].decode()] += 1
+                counts[dict(entry.headers).get("ce_shard", b"").decode()] += 1
         saved: dict[str, int] = {}
         for entry in self.kafka.decided("orders.positions"):
             if entry.value is not None and entry.key[:1] != b"@":
