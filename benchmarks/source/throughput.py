@@ -80,7 +80,8 @@ def contend(who: str, config: dict[str, Any]) -> dict[str, Any]:
 
 def topics(bootstrap: str, feed: str, partitions: int) -> None:
     create_topics(bootstrap, {feed: partitions, f"{feed}.control": 1, f"{feed}.dead-letter": 1})
-    create_topics(bootstrap, {f"{feed}.positions": 8}, settings={"cleanup.policy": "compact"})
+    compacted = {f"{feed}.positions": 8, f"{feed}.snapshot": 1}
+    create_topics(bootstrap, compacted, settings={"cleanup.policy": "compact"})
 
 
 def main() -> None:
