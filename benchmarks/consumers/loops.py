@@ -38,7 +38,13 @@ from feed.testing import create_topics
 
 PARTITIONS = 8
 SCHEMA = parse_schema(json.loads(Path(__file__).with_name("order.avsc").read_text(encoding="utf-8")))
-PEERS = {"FastStream, batch": 1.0, "Quix Streams": 0.5, "arroyo": 0.5, "FastStream, one by one": 0.02}
+PEERS = {
+    "FastStream, batch": 1.0,
+    "Quix Streams": 0.5,
+    "arroyo": 0.5,
+    "Faust": 0.1,
+    "FastStream, one by one": 0.02,
+}
 """Others, and the share of the records that they are given: the slow ones need not be waited for."""
 
 
@@ -227,6 +233,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", help="an interpreter with FastStream, Quix Streams and arroyo")
     parser.add_argument("--soak", type=int, default=0, help="passes over the topic by one record sink in line")
+    parser.add_argument("--prefetch-records", type=int, default=RuntimeSettings().prefetch_records)
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         guardian = Guardian()
@@ -238,7 +245,7 @@ def main() -> None:
             broker.wait_ready()
             bench = Bench(broker.bootstrap, arguments.records)
             if arguments.soak:
-                soak(bench, arguments.soak)
+                soak(bench, arguments.soak, arguments.prefetch_records)
             else:
                 report(bench, arguments.rounds, arguments.peers)
         finally:
@@ -246,14 +253,29 @@ def main() -> None:
             guardian.close()
 
 
-def soak(bench: Bench, passes: int) -> None:
-    """One pass after the other in one process: resident memory after each."""
+def soak(bench: Bench, passes: int, prefetch_records: int) -> None:
+    """One pass after the other in one process: the most resident memory during each, and the rate."""
     page = resource.getpagesize()
-    seen = []
-    for _ in range(passes):
-        bench.runtime(Counting())
-        seen.append(int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * page >> 20)
-    print(f"{passes * bench.records} records; resident MiB after each pass of {bench.records}: {seen}")
+    most: list[int] = []
+    rates: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            most[-1] = max(most[-1], int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * page >> 20)
+
+    most.append(0)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    for number in range(passes):
+        took, records = bench.runtime(Counting(), prefetch_records=prefetch_records)
+        rates.append(round(records / took))
+        if number < passes - 1:
+            most.append(0)
+    done.set()
+    watcher.join()
+    print(f"{passes * bench.records} records; most resident MiB during each pass of {bench.records}: {most}")
+    print(f"records a second in each pass: {rates}, prefetch_records {prefetch_records}")
 
 
 def report(bench: Bench, rounds: int, peers: str | None) -> None:

@@ -1,6 +1,6 @@
 """What others do with the same topic: one peer, one pass, one line of JSON (run by ``loops.py --peers``).
 
-Its own environment: ``uv pip install "faststream[confluent]" quixstreams sentry-arroyo fastavro``.
+Its own environment: ``uv pip install "faststream[confluent]" quixstreams sentry-arroyo faust-streaming fastavro``.
 Each peer decodes every record with fastavro, as the runtime's loops do, with its documented settings for throughput.
 """
 
@@ -11,11 +11,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader
@@ -129,11 +131,38 @@ def arroyo(bootstrap: str, topic: str, group: str, meter: Meter) -> None:
     processor.run()
 
 
+def faust(bootstrap: str, topic: str, group: str, meter: Meter) -> None:
+    import faust as library
+
+    with TemporaryDirectory() as folder:
+        app = library.App(
+            group,
+            broker=f"kafka://{bootstrap}",
+            value_serializer="raw",
+            topic_disable_leader=True,
+            web_enabled=False,
+            consumer_auto_offset_reset="earliest",
+            datadir=folder,
+        )
+
+        @app.agent(app.topic(topic))
+        async def act(stream: Any) -> None:
+            async for value in stream:
+                decode(value)
+                if meter.add(1):
+                    meter.report()
+                    sys.stdout.flush()
+                    os._exit(0)  # its own stop takes half a minute, and nothing of it is measured
+
+        library.Worker(app, loglevel="CRITICAL", redirect_stdouts=False).execute_from_commandline()
+
+
 PEERS: dict[str, Callable[[str, str, str, Meter], None]] = {
     "FastStream, batch": lambda *told: faststream(*told, batch=True),
     "FastStream, one by one": lambda *told: faststream(*told, batch=False),
     "Quix Streams": quix,
     "arroyo": arroyo,
+    "Faust": faust,
 }
 
 

@@ -24,6 +24,9 @@ from consumers.runtime.contracts import Record
 from consumers.runtime.settings import RuntimeSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
+LEAST_PREFETCH = 100
+"""Records of one partition that are kept ready at least, however many partitions there are."""
+
 
 class KafkaBroker:
     """Builds what the loop uses from the one factory of clients."""
@@ -32,6 +35,7 @@ class KafkaBroker:
         self._clients = clients
         self._settings = settings
         self._producer: Producer | None = None
+        self._partitions = 1
         self._lock = threading.Lock()
 
     def join(self, group: str, on_commit: CommitCallback) -> GroupClient:
@@ -43,8 +47,13 @@ class KafkaBroker:
             session_timeout_ms=settings.session_timeout_ms,
             static_member_id=settings.static_member_id,
             on_commit=on_commit,
-            # the end of a partition shows how far its transaction markers reach, so that a lag of zero can be told
-            **{"enable.partition.eof": True},
+            **{
+                # the end of a partition shows how far its transaction markers reach, so that a lag of zero can be told
+                "enable.partition.eof": True,
+                # of each partition, and its default of 100,000 is more memory than anything else here
+                "queued.min.messages": max(LEAST_PREFETCH, settings.prefetch_records // self._partitions),
+                "queued.max.messages.kbytes": settings.prefetch_bytes // 1024,
+            },
         )
         return cast("GroupClient", consumer)  # the stubs name parameters in their own way
 
@@ -65,6 +74,7 @@ class KafkaBroker:
                     hint="`feed topics apply` creates the feed's topics; in a mirror's target MirrorMaker fills it",
                 ) from error
             raise error_of(error.args[0], doing) from error
+        self._partitions = len(described.partitions)
         return TopicIdentity(
             cluster_id=str(cluster.cluster_id),
             topic_id=topic_id_text(described.topic_id),

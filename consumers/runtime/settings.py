@@ -23,6 +23,12 @@ class RuntimeSettings(Settings):
     """Name of this member for static membership: a restart within the session keeps its partitions. One per process."""
     fetch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Most records taken from the client at once."""
+    prefetch_records: Annotated[int, Field(ge=500)] = 40_000
+    """Records that the client keeps ready ahead of the loop, over all partitions of the topic (beyond it, at most what
+    one fetch of each partition brings). With small records this is what bounds the client's memory: one takes about 0.6
+    KB beside its bytes."""
+    prefetch_bytes: Annotated[int, Field(ge=1024 * 1024)] = 32 * 1024 * 1024
+    """Bytes that the client keeps ready ahead of the loop, over all partitions: the bound with large records."""
     poll_interval_ms: Annotated[int, Field(ge=1, le=1_000)] = 100
     """Longest wait for records before timers (retries, ticks, commits) are looked at."""
     in_flight: Annotated[int, Field(ge=1, le=256)] = 1
