@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from consumers.runtime.contracts import Partition, Record
@@ -96,12 +97,17 @@ def run_of(prefix: str, name: str) -> Run | None:
     found = _NAME.fullmatch(name.removeprefix(f"{prefix}/"))
     if found is None:
         return None
-    hour = datetime.strptime(found["hour"], "%Y-%m-%d-%H").replace(tzinfo=UTC)
     return Run(
         topic=found["topic"],
         cluster_id=found["cluster"],
         topic_id=found["topic_id"],
         partition=int(found["partition"]),
-        minute=int(hour.timestamp()) // 60 + int(found["minute"]),
+        minute=_first_minute(found["hour"]) + int(found["minute"]),
         first=int(found["first"]),
     )
+
+
+@lru_cache(maxsize=4_096)
+def _first_minute(hour: str) -> int:
+    """The first minute of an hour in a name; a month's names have 720 of them."""
+    return int(datetime.strptime(hour, "%Y-%m-%d-%H").replace(tzinfo=UTC).timestamp()) // 60

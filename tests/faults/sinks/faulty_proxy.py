@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import random
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 FAULTS = ("busy", "broken after", "lost answer", "slow")
@@ -33,6 +34,11 @@ class FaultyServer(ThreadingHTTPServer):
         self._share = share
         self._dice = random.Random(seed)
         self._lock = threading.Lock()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients are killed while they talk to it: that is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def draw(self) -> str:
         """What happens to the next request."""

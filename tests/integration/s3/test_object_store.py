@@ -10,7 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from connectors.aws import AwsClients, AwsSettings
-from connectors.s3 import BucketSpec, ObjectStore, PutOutcome, ensure_bucket
+from connectors.s3 import (
+    BucketSpec,
+    ObjectStore,
+    PutOutcome,
+    apply_bucket_plan,
+    ensure_bucket,
+    plan_expiring_bucket,
+)
 from feed.local import ObjectStore as S3Server
 from schemas.errors import ConfigError, RetryableError
 
@@ -50,6 +57,40 @@ def test_a_name_is_written_once(clients: AwsClients, bucket_name: str) -> None:
     assert stored.head.metadata == {"count": "1"}
     assert store.get("a/2") is None
     assert store.head("a/2") is None
+
+
+def test_a_large_object_is_written_once_in_parts(clients: AwsClients, bucket_name: str) -> None:
+    """Two parts, metadata and lock; a second writer learns that the name is taken; no upload stays open."""
+    s3 = clients.client("s3")
+    ensure_bucket(s3, BucketSpec(bucket_name, "eu-west-1", object_lock=True))
+    store = ObjectStore(s3, bucket_name)
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    body = bytes(range(256)) * 40_000
+    assert store.put_create_only("a/large", body, {"n": "1"}, retain_until=until) is PutOutcome.CREATED
+    assert store.put_create_only("a/large", b"x" + body) is PutOutcome.EXISTS
+    stored = store.get("a/large")
+    assert stored is not None
+    assert stored.body == body
+    assert (stored.head.metadata, stored.head.lock_mode, stored.head.retain_until) == ({"n": "1"}, "COMPLIANCE", until)
+    assert store.get_range("a/large", 300, 3) == body[300:303]
+    assert store.get_range("a/none", 0, 3) is None
+
+
+def test_an_archive_bucket_is_brought_to_its_plan(clients: AwsClients, bucket_name: str) -> None:
+    """Created with its lifecycle, then nothing is left to do; a bucket that keeps versions is refused."""
+    s3 = clients.client("s3")
+    spec = BucketSpec(bucket_name, "eu-west-1", expire_days=90, expire_prefix="archive")
+    plan = plan_expiring_bucket(s3, spec)
+    assert len(plan.steps) == 3
+    apply_bucket_plan(plan)
+    again = plan_expiring_bucket(s3, spec)
+    assert (again.steps, again.refused) == ((), ())
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket_name)["Rules"]
+    assert [(rule["Expiration"]["Days"], rule["Filter"]["Prefix"]) for rule in rules] == [(90, "archive")]
+    locked = f"{bucket_name}-l"
+    ensure_bucket(s3, BucketSpec(locked, "eu-west-1", object_lock=True))
+    with pytest.raises(ConfigError):
+        apply_bucket_plan(plan_expiring_bucket(s3, BucketSpec(locked, "eu-west-1", expire_days=90)))
 
 
 def test_of_many_writers_of_a_name_one_wins(clients: AwsClients, bucket_name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.archive import ArchiveSettings, ArchiveSink, partitions_in, read_archive, run_of, runs_in
 from consumers.columns import StoredRecord
-from consumers.runtime.contracts import PartitionWriter
+from consumers.runtime.contracts import Partition, PartitionWriter
 from schemas.errors import FatalError, RetryableError
 from tests.unit.feed_records import PARTITION, record
 from tests.unit.memory_store import InlineExecutor, Killed, MemoryStore
@@ -29,15 +29,15 @@ class Process:
         self.now_ms = START_MS
         self.sink = ArchiveSink(
             store,
-            ArchiveSettings.model_validate({"bucket": "memory", **changed}),
+            ArchiveSettings(bucket="memory").model_copy(update=changed),  # tiny bounds as well
             registry=CollectorRegistry(),
             now_ms=lambda: self.now_ms,
             executor=InlineExecutor(),
         )
 
-    def open(self, committed: int = 0) -> PartitionWriter:
+    def open(self, committed: int = 0, partition: Partition = PARTITION) -> PartitionWriter:
         """The writer of a partition that was just assigned."""
-        start, writer = self.sink.open(PARTITION, committed)
+        start, writer = self.sink.open(partition, committed)
         assert start == committed
         return writer
 
@@ -164,6 +164,24 @@ def test_memory_is_bounded_over_all_partitions() -> None:
     assert offsets_in(store) == list(range(4_000))
 
 
+def test_sixty_four_partitions_share_one_bound() -> None:
+    """The bound is the process's: with 64 partitions and hundreds of open minutes it is the same."""
+    store = MemoryStore()
+    process = Process(store, memory_bytes=2 * 1024 * 1024, grace_ms=3_600_000)
+    partitions = [replace(PARTITION, number=number) for number in range(64)]
+    writers = [process.open(partition=partition) for partition in partitions]
+    top = 0
+    for start in range(0, 120, 20):
+        for writer in writers:
+            writer.add([at(offset, offset % 10) for offset in range(start, start + 20)])
+            top = max(top, sum(writer.nbytes for writer in writers))  # type: ignore[attr-defined]
+    assert top < 2 * 1024 * 1024 + 60_000  # the bound and one batch
+    for writer in writers:
+        writer.flush()
+    for partition in partitions:
+        assert sorted(r.offset() for r in read_archive(store, "archive", partition)) == list(range(120))
+
+
 def test_a_topic_made_anew_is_fatal() -> None:
     """Other events under a name that is taken stop the consumer."""
     store = MemoryStore()
@@ -250,14 +268,15 @@ class World:
     """The topic, the bucket and the commit: what outlives a process."""
 
     flow: list[StoredRecord]
-    grace_ms: int
+    bounds: dict[str, int]
+    """Settings: how long minutes stay open, how large an object and all of them together may become."""
     store: MemoryStore = field(default_factory=MemoryStore)
     committed: int = 0
     zombies: list[PartitionWriter] = field(default_factory=list)
 
     def live(self, life: Life) -> None:
         """One life; a process that is not killed stays as a zombie that does not know that it lost the partition."""
-        process = Process(self.store, grace_ms=self.grace_ms, open_ms=60_000)
+        process = Process(self.store, open_ms=60_000, **self.bounds)
         writer = process.open(self.committed)
         self.arm(life)
         unread = [r for r in self.flow if r.offset() >= self.committed]
@@ -321,15 +340,23 @@ LIVES = st.lists(st.builds(Life, st.integers(0, 8), st.booleans(), MOVES), max_s
     minutes=st.lists(st.integers(0, 4), min_size=1, max_size=30),
     lives=LIVES,
     marker_every=st.integers(2, 5),
-    grace_ms=st.sampled_from([0, 30_000]),
+    bounds=st.fixed_dictionaries(
+        {
+            "grace_ms": st.sampled_from([0, 30_000]),
+            # a record counts for 2.5 KB: objects of two, and room for three in all, or for all there are
+            "object_bytes": st.sampled_from([5_000, 8 * 1024 * 1024]),
+            "memory_bytes": st.sampled_from([7_500, 48 * 1024 * 1024]),
+        }
+    ),
 )
 def test_whatever_crashes_each_record_is_archived_once_in_its_minute(
-    minutes: list[int], lives: list[Life], marker_every: int, grace_ms: int
+    minutes: list[int], lives: list[Life], marker_every: int, bounds: dict[str, int]
 ) -> None:
-    """Minutes interleaved at will, a crash before or after any upload and any commit, former owners that write on:
-    each record is in the archive once, in its minute, in order."""
+    """Minutes interleaved at will and late at will, minutes closed by time, size and want of memory, a crash before or
+    after any upload and any commit, former owners that write on: each record is in the archive once, in its minute, in
+    order."""
     offsets = [offset for offset in range(2 * len(minutes)) if offset % marker_every][: len(minutes)]
-    world = World([at(offset, minute) for offset, minute in zip(offsets, minutes, strict=True)], grace_ms)
+    world = World([at(offset, minute) for offset, minute in zip(offsets, minutes, strict=True)], bounds)
     for life in [*lives, Life(10_000, True, TO_THE_END)]:
         world.live(life)
     assert Counter(offsets_in(world.store)) == Counter(offsets)
