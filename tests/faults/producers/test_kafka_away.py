@@ -10,15 +10,10 @@ import pytest
 from producers.stream import ProducerSettings
 from producers.stream.kafka_log import KafkaLog
 from schemas.errors import RetryableError
+from tests.faults.producers.outage import reads, resident_mib
 from tests.integration.producers.producer_bench import Bench, Writer
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-
-def resident_mib(pid: int) -> float:
-    """Memory of a process."""
-    with open(f"/proc/{pid}/status") as status:  # noqa: PTH123 (a file of the kernel's)
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
 
 
 @pytest.mark.parametrize("how", ["frozen", "killed"])
@@ -31,7 +26,10 @@ def test_a_broker_that_is_away_longer_than_a_transaction_lasts(bench: Bench, kaf
         assert worker.pid is not None
         before = resident_mib(worker.pid)
         kafka_broker.pause() if how == "frozen" else kafka_broker.kill()
-        time.sleep(14)
+        time.sleep(8)
+        counted = reads(worker)
+        time.sleep(6)
+        assert reads(worker) - counted <= 2, "what cannot be published was read on"
         bench.table.shards.roll()
         assert worker.pid is not None, "the worker ended"
         assert resident_mib(worker.pid) - before < 100
