@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 MAX_WAITING = 1_000
 """Gap events that wait while the cluster is away; beyond that the oldest goes, and the log has it."""
 ASK_WITHIN_S = 20.0
+LOOKS, LOOK_EVERY_S = 8, 0.5
 
 
 def audit_topic(feed: str) -> str:
@@ -116,13 +117,20 @@ class GapWriter:
         self._clock_ms = clock_ms
         self._waiting: deque[tuple[str, bytes, bytes]] = deque(maxlen=MAX_WAITING)
         self._why = ""
-        known = self._producer.list_topics(timeout=ASK_WITHIN_S).topics
         for feed in feeds:
-            if audit_topic(feed) not in known:
+            if not self._is_there(audit_topic(feed)):
                 raise ConfigError(
                     f"There is no topic {audit_topic(feed)} for gap events.",
                     hint="feed topics apply makes it; or --no-gaps: differences are then only metrics and health.",
                 )
+
+    def _is_there(self, topic: str) -> bool:
+        """Asked some times: a topic that was just made is not known to every broker at once."""
+        for _ in range(LOOKS):
+            if topic in self._producer.list_topics(timeout=ASK_WITHIN_S).topics:
+                return True
+            self._producer.poll(LOOK_EVERY_S)
+        return False
 
     def tell(self, finding: Finding) -> None:
         """Send it; it waits while the cluster is away."""

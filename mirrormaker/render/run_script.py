@@ -31,7 +31,7 @@ stop_within_s=${STOP_WITHIN_S:-30}
 looks_bad() {
   local state=silent line
   { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null || { [ -n "$answered" ]; return; }
-  printf 'GET /metrics?name[]=%(metric)s HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+  printf 'GET /metrics?name[]=%(metric)s HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3 2>/dev/null
   while IFS= read -r -t 5 line <&3; do
     state=fine answered=yes
     case $line in %(metric)s{*state=\"failed\"*) state=$line; break ;; esac
@@ -43,6 +43,7 @@ looks_bad() {
 }
 
 watch() { # PID
+  trap '' PIPE # a process that closes the connection in the middle of a look must not end the watch
   local bad=0 answered=
   while sleep "$look_every_s" && kill -0 "$1" 2>/dev/null; do
     if looks_bad; then bad=$((bad + 1)); else bad=0; fi
@@ -51,6 +52,7 @@ watch() { # PID
     kill -TERM "$1"
     for ((waited = 0; waited < stop_within_s; waited++)); do sleep 1; kill -0 "$1" 2>/dev/null || return; done
     kill -KILL "$1"
+    return
   done
 }
 
