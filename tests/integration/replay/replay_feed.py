@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from click.testing import Result
 from confluent_kafka import Message, TopicPartition
+from rich.console import Console
 from typer.testing import CliRunner
 
 from connectors.aws import AwsClients
@@ -26,6 +27,7 @@ from connectors.telemetry import Telemetry
 from consumers.notification import KEY as NOTIFICATION_KEY
 from consumers.warehouse import KEY
 from feed.cli import app
+from feed.cli.errors import report
 from feed.config import FeedConfig, parse_config
 from feed.local import DynamoDbLocal, ObjectStore
 from feed.replay.live import committed_of
@@ -35,6 +37,7 @@ from feed.run.topics import apply_topics
 from schemas import bundled
 from schemas.change import Change
 from schemas.codec import ChangeCodec
+from schemas.errors import FeedError
 from schemas.headers import headers_of
 from tests.unit.consumers.consumer_contract import FAST, WAIT_S
 
@@ -70,6 +73,14 @@ class Running:
         return self.error
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    output: str
+
+
 @dataclass
 class ReplayFeed:
     """The feed, the command on its configuration, and its parts."""
@@ -84,8 +95,15 @@ class ReplayFeed:
     def name(self) -> str:
         return self.config.feed
 
-    def run(self, *words: str) -> Result:
-        return CliRunner().invoke(app, ["replay", *words, "-c", str(self.file)])
+    def run(self, *words: str) -> Ended:
+        """The command as a person would see it end."""
+        ended = CliRunner().invoke(app, ["replay", *words, "-c", str(self.file)])
+        if not isinstance(ended.exception, FeedError):
+            assert ended.exception is None or isinstance(ended.exception, SystemExit), repr(ended.exception)
+            return Ended(ended.exit_code, ended.output)
+        said = io.StringIO()
+        code = report(ended.exception, Console(file=said, width=1_000))
+        return Ended(code, said.getvalue())
 
     def publish(self, changes: Iterable[Change], *more: tuple[str, bytes], topic: str = "") -> None:
         """As the producer does: a transaction, the event's time, the key's partition."""
