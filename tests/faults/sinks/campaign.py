@@ -42,6 +42,7 @@ from tests.faults.consumers.orders_topic import OrdersTopic
 from tests.faults.consumers.stored_effects import Archive, AuditLog, Reports
 from tests.faults.sinks.dying_warehouse import LOAD_POINTS
 from tests.faults.sinks.faulty_proxy import faulty_proxy
+from tests.faults.sinks.paced_orders import PacedOrders
 
 PROJECT = Path(__file__).parents[3]
 STORE_POINTS = ("before-upload", "after-upload", "before-commit", "after-commit")
@@ -176,9 +177,8 @@ class Campaign:
 
     def run(self, *, each: int, minutes: float, rate: float, points: dict[str, tuple[str, ...]] | None = None) -> None:
         """Kill at every point, drain, judge."""
-        self.topic.feed(rate)
         began = time.monotonic()
-        with ThreadPoolExecutor(len(self._sinks)) as threads:
+        with PacedOrders(self.topic, rate), ThreadPoolExecutor(len(self._sinks)) as threads:
             until = began + minutes * 60
             for done in [threads.submit(self._kill, s, (points or POINTS)[s], each, until) for s in self._sinks]:
                 done.result()
