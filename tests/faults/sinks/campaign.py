@@ -1,6 +1,6 @@
 """kill -9 of the three batch sinks at every named point, while S3 fails, at 400 changes a second; each kill counted.
 
-    python -m tests.faults.sinks.campaign --each 5 --minutes 6        # or: make sink-campaign
+    python -m tests.faults.sinks.campaign --each 5 --minutes 6
 
 Audit, archive and analytics read one topic of a real broker, each in a process that is told at which passing of which
 point it dies; the next one goes on where it left off. All their requests to S3 go through a proxy that fails a tenth of
