@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from consumers.runtime import MemoryBroker
 from schemas.bundled import load
 from schemas.codec import ChangeCodec
@@ -14,6 +16,13 @@ from tests.unit.consumers.consumer_contract import until
 from tests.unit.order_changes import life
 
 DOCUMENT = Path("docs/sinks.md")
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", DOCUMENT.read_text(encoding="utf-8")))))
+def test_every_test_that_the_document_names_exists(name: str) -> None:
+    """What the document says of odd input is proven by tests of those names."""
+    named = re.compile(rf"def {name}\(")
+    assert any(named.search(file.read_text(encoding="utf-8")) for file in Path("tests").rglob("*.py"))
 
 
 def test_the_documents_sink_runs() -> None:

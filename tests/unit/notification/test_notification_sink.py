@@ -238,6 +238,23 @@ def test_a_slow_sender_that_was_taken_over_does_not_overwrite(resending: Shop) -
     assert resending.row()["attempts"] == "2"
 
 
+def test_a_sender_whose_clock_is_an_hour_off(resending: Shop) -> None:
+    """It crashes with its clock an hour ahead: another process waits for that hour and the lease, then tells, once."""
+    resending.now_ms += 3_600_000
+    resending.outbox.failing = Crash()
+    with pytest.raises(Crash):
+        resending.sink.handle(PAID)
+    resending.outbox.failing = None
+    resending.now_ms -= 3_600_000
+    other = resending.another()
+    with pytest.raises(RetryableError, match="is claimed for 3630000 ms more"):
+        other.handle(PAID)
+    resending.now_ms += 3_630_001
+    other.handle(PAID)
+    other.handle(PAID)
+    assert len(resending.outbox.sent) == 1
+
+
 def record(topic: str, told: Change, *more: tuple[str, bytes]) -> MemoryRecord:
     return MemoryRecord(topic, 0, 0, b"o-1", b"value", (*headers_of(told), *more))
 
