@@ -60,6 +60,12 @@ def wait_until_empty(bench: Bench, within_s: float = 20.0) -> None:
         return
 
 
+def killed(file: Path, slots: int, point: str) -> None:
+    """A resize that dies at the point."""
+    ended = subprocess.run([sys.executable, str(PROCESS), str(file), str(slots), point], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, point
+
+
 def resized(bench: Bench, config: FeedConfig, slots: int) -> None:
     """To the end, and found by whoever starts now."""
     done = resize_slots(config, bench.kafka, slots)
@@ -68,23 +74,24 @@ def resized(bench: Bench, config: FeedConfig, slots: int) -> None:
 
 
 def test_resized_between_producers_and_killed_at_every_point(bench: Bench, file: Path) -> None:
-    """8 → 3 → 16 slots, each kill -9 in between followed by another try: every change once, in order."""
+    """8 → 5 → 16 slots, after tries to 3 that were killed at every step: every change once, in order."""
     config, writer = load_config(file), Writer(bench.table, pause_s=0.01)
     bench.table.shards.split(3)
+    *unfinished, copied = ALL_POINTS
     with writer:
         worker = bench.worker("a")
         bench.wait(lambda found: len(found.changes) >= 20)
         with pytest.raises(ConfigError, match="has members: worker at"):
             resize_slots(config, bench.kafka, 3)
         worker.stop()
-        for point in ALL_POINTS:
-            hit = subprocess.run([sys.executable, str(PROCESS), str(file), "3", point], check=False, timeout=60)
-            assert hit.returncode == -signal.SIGKILL, point
-            # only a copy that is committed counts
-            assert find_positions(bench.kafka, bench.feed).slots == (3 if point == "copied" else 8), point
+        for point in unfinished:
+            killed(file, 3, point)
+            assert find_positions(bench.kafka, bench.feed).slots == 8, f"an unfinished copy counts: {point}"
+        assert "FatalError: the positions have moved" in ends(bench.worker("refused"))
         bench.table.shards.roll()
-        resized(bench, config, 3)
-        assert resize_slots(config, bench.kafka, 3).records == 0, "there is nothing to do twice"
+        killed(file, 5, copied)
+        resized(bench, config, 5)
+        assert resize_slots(config, bench.kafka, 5).records == 0, "there is nothing to do twice"
         worker = bench.worker("b")
         before = len(bench.read().changes)
         bench.wait(lambda found: len(found.changes) >= before + 100)
@@ -93,23 +100,6 @@ def test_resized_between_producers_and_killed_at_every_point(bench: Bench, file:
         resized(bench, config, 16)
         bench.worker("c")
         time.sleep(1.0)
-    bench.judge(writer.ledger)
-
-
-def test_an_unfinished_resize_lets_no_worker_start(bench: Bench, file: Path) -> None:
-    """Sealed slots refuse it with a sentence; the resize, run again with another number, ends that."""
-    config, writer = load_config(file), Writer(bench.table)
-    writer.put("o-1")
-    worker = bench.worker("a")
-    bench.wait(lambda found: len(found.changes) == 1)
-    worker.stop()
-    point = "all slots sealed"
-    subprocess.run([sys.executable, str(PROCESS), str(file), "3", point], check=False, timeout=60)
-    refused = bench.worker("b")
-    assert "FatalError: the positions have moved" in ends(refused)
-    resized(bench, config, 5)
-    writer.put("o-1")
-    bench.worker("c")
     bench.judge(writer.ledger)
 
 
