@@ -10,7 +10,7 @@ from connectors.kafka.topics import TopicState
 
 @pytest.mark.parametrize("found", [3, 16])
 @pytest.mark.parametrize("allowed", [True, False])
-def test_another_number_of_slots_is_a_command(found: int, allowed: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+def test_another_number_of_slots_is_a_command(found: int, allowed: bool) -> None:
     """More or fewer: the plan changes nothing and names the command, also with --allow-repartition."""
     spec = TopicSpec("orders.positions", 8, 1, resized_by="feed slots resize 8")
     state = TopicState("orders.positions", found, 1, {}, "id")
