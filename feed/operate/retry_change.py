@@ -16,8 +16,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka import MAX_RECORD_BYTES, KafkaClients, error_of
 from feed.operate.letters import MARK, Stored, marker
+from producers.snapshot import SNAPSHOT_STAGE, RowContext, row_change
 from producers.stream import FeedSource
-from producers.stream.translate import Codec, sequence_of, translator
+from producers.stream.translate import sequence_of, translator
+from schemas.change import Change
+from schemas.codec import ChangeCodec
 from schemas.errors import FatalError, FeedError, PoisonError, RetryableError
 from schemas.headers import headers_of
 from schemas.key import key_bytes
@@ -32,12 +35,14 @@ COMMIT_TRIES: Final = 4
 RECORD_MARGIN_BYTES: Final = 64 * 1024
 """Room for a record's key and headers below Kafka's limit; as for workers."""
 
+_RECORD_MAX_BYTES: Final = MAX_RECORD_BYTES - RECORD_MARGIN_BYTES
+
 Outgoing = tuple[bytes, bytes, list[tuple[str, bytes]], int]
 """Key, value, headers, timestamp in ms."""
 
 
-def change_of(letter: Stored, source: FeedSource, codec: Codec) -> Outgoing:
-    """The change that a dead letter becomes now: same shard, ordinal, sequence, epoch and time of capture.
+def change_of(letter: Stored, source: FeedSource, codec: ChangeCodec) -> Outgoing:
+    """The change or row that a dead letter becomes now: same shard, ordinal, sequence, epoch and time of capture.
 
     Raises:
         PoisonError: it still cannot become one.
@@ -47,6 +52,10 @@ def change_of(letter: Stored, source: FeedSource, codec: Codec) -> Outgoing:
         stream, shard = said["ce_source"], said["ce_shard"]
         ordinal, epoch = int(said["ce_ordinal"]), int(said["ce_epoch"])
         record = orjson.loads(letter.value or b"")
+        if said.get("dead_letter_stage") == SNAPSHOT_STAGE:
+            context = RowContext(source, codec, codec.key_attributes, _RECORD_MAX_BYTES)
+            row = row_change(record, shard, ordinal, context, epoch=epoch, at_ms=letter.at_ms)
+            return _outgoing(row, codec)
         sequence = sequence_of(record)
     except (KeyError, ValueError, TypeError) as error:
         raise PoisonError(
@@ -59,9 +68,12 @@ def change_of(letter: Stored, source: FeedSource, codec: Codec) -> Outgoing:
             hint="something else wrote to the dead-letter topic",
         )
     translate = translator(source, codec, stream=stream, shard=shard, epoch=epoch)
-    change = translate(record, sequence, ordinal, letter.at_ms)
+    return _outgoing(translate(record, sequence, ordinal, letter.at_ms), codec)
+
+
+def _outgoing(change: Change, codec: ChangeCodec) -> Outgoing:
     value = codec.encode(change)
-    if len(value) > MAX_RECORD_BYTES - RECORD_MARGIN_BYTES:
+    if len(value) > _RECORD_MAX_BYTES:
         raise PoisonError(f"the change has {len(value)} bytes", hint="raise the topic's and clients' limits")
     return key_bytes(change.key), value, headers_of(change), change.occurred_at_ms
 

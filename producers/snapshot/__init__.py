@@ -7,12 +7,13 @@ after it; when the marker of a snapshot stands in a partition, every row of that
 from producers.snapshot.kafka_log import KafkaSnapshotLog
 from producers.snapshot.parts import NotAdoptedError, Parts, Progress, ReplacedError, Stage
 from producers.snapshot.resnapshot import Resnapshot, reason_after_gap
-from producers.snapshot.rows import RowContext, row_change
+from producers.snapshot.rows import SNAPSHOT_STAGE, RowContext, row_change
 from producers.snapshot.run import SnapshotRun
 from producers.snapshot.scan import DynamoDbTable
 from producers.snapshot.settings import SnapshotSettings
 
 __all__ = [
+    "SNAPSHOT_STAGE",
     "DynamoDbTable",
     "KafkaSnapshotLog",
     "NotAdoptedError",

@@ -24,6 +24,9 @@ from schemas.key import key_bytes
 from schemas.snapshot import Segment
 from schemas.version import Version
 
+SNAPSHOT_STAGE = "snapshot"
+"""The header ``dead_letter_stage`` of a row; a change of the stream has ``producer`` there."""
+
 _HINT = "the item is whole in the dead letters; mend the schema, then retry it from there"
 
 
@@ -134,7 +137,7 @@ def _dead_letter(item: Item, error: PoisonError, segment: Segment, context: RowC
         ("ce_ordinal", b"%d" % segment.ordinal),
         ("ce_sequence", b"0"),
         ("ce_epoch", b"%d" % segment.epoch),
-        ("dead_letter_stage", b"snapshot"),
+        ("dead_letter_stage", SNAPSHOT_STAGE.encode()),
         ("dead_letter_reason", str(error).encode()),
         ("dead_letter_path", error.path.encode()),
         ("content-type", b"application/json"),
