@@ -209,7 +209,8 @@ class RecordFlow:
     # -- several in flight --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (task := self._wait_for_task()) is not None:
+        task = self._next_after(None)
+        while task is not None:
             try:
                 outcome = self._attempt(task)
             except FatalError as error:
@@ -217,11 +218,13 @@ class RecordFlow:
                     self._fatal = self._fatal or error
                     self._changed.notify_all()
                 return
-            with self._changed:
-                self._apply(task, outcome)
+            task = self._next_after((task, outcome))
 
-    def _wait_for_task(self) -> Task | None:
+    def _next_after(self, done: tuple[Task, Outcome] | None) -> Task | None:
+        """End a task and wait for the next one, in one hold of the lock that all threads share."""
         with self._changed:
+            if done is not None:
+                self._apply(*done)
             while not self._closed and self._fatal is None:
                 task = self._take()
                 if task is not None:
