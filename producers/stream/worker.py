@@ -18,7 +18,7 @@ from producers.stream.beside import BesideSlot0, MakeCompanion
 from producers.stream.discovery import Discovery
 from producers.stream.environment import Environment
 from producers.stream.filter import filter_of
-from producers.stream.health import judge
+from producers.stream.health import Progress, judge
 from producers.stream.kafka_group import KafkaFollower, KafkaGroup
 from producers.stream.kafka_log import KafkaLog
 from producers.stream.metrics import Families, Metrics
@@ -86,7 +86,7 @@ class Worker:
         self._owners: dict[int, SlotOwner] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._assigned: frozenset[int] = frozenset()
-        self._joined = False
+        self._joined, self._progress = False, Progress()
         self._failure: FatalError | None = None
         self._started_ms = self._clock.steady_ms()
 
@@ -167,6 +167,7 @@ class Worker:
                     started_ms=self._started_ms,
                     # a spare may be told nothing at all with KIP-848
                     joined=self._joined or now - self._started_ms >= self._settings.slot_red_after_ms,
+                    progress=self._progress,
                 )
         if beside is not None:
             beside.stop()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from connectors.dynamodb_streams import Page
 from connectors.telemetry import Telemetry
-from producers.stream.health import judge
+from producers.stream.health import Progress, judge
 from producers.stream.metrics import Families, Metrics
 from producers.stream.owner import OwnerState
 from producers.stream.reader import Answer, ShardReader
@@ -31,7 +32,7 @@ def worker() -> SimulatedWorker:
     return started
 
 
-def judged(worker: SimulatedWorker) -> Telemetry:
+def judged(worker: SimulatedWorker, progress: Progress | None = None) -> Telemetry:
     telemetry = Telemetry("test")
     judge(
         telemetry,
@@ -40,6 +41,7 @@ def judged(worker: SimulatedWorker) -> Telemetry:
         discovery=worker.discovery,
         started_ms=0,
         joined=True,
+        progress=progress or Progress(),
     )
     return telemetry
 
@@ -147,3 +149,41 @@ def test_lag_is_measured_on_an_idle_stream_too(worker: SimulatedWorker) -> None:
     assert (
         registry.get_sample_value("feed_producer_seconds_behind", {"feed": "orders", "slot": "0", "shard": shard}) == 5
     )
+
+
+def test_a_shard_with_data_that_makes_no_progress_is_red(worker: SimulatedWorker) -> None:
+    """It answers with records again and again, and its position stands still; one that moves or is idle is green."""
+    progress, reader, clock = Progress(), reader_of(worker), worker.simulation.clock
+    slot = worker.owners[0].slot
+    assert slot is not None
+
+    def red_now(passed_ms: int) -> set[str]:
+        clock.advance(passed_ms)
+        checks = judged(worker, progress).health.read()
+        return {name for name, check in checks.items() if not check.ok} & {"progress"}
+
+    assert red_now(0) == set()
+    assert red_now(60_000) == set(), "at the tip it stands still rightly"
+    reader.newest_ms = clock.now_ms()
+    assert red_now(0) == set()
+    assert red_now(29_000) == set()
+    assert red_now(2_000) == {"progress"}
+    position = slot.positions[reader.shard]
+    slot.positions[reader.shard] = replace(position, sequence=(position.sequence or 0) + 1)
+    assert red_now(1_000) == set()
+
+
+def test_a_worker_is_not_ready_before_the_group_has_answered(worker: SimulatedWorker) -> None:
+    """A feed that runs already is known at once, from its positions; the slots are not."""
+    telemetry = Telemetry("test")
+    judge(
+        telemetry,
+        worker.environment,
+        owners={},
+        discovery=worker.discovery,
+        started_ms=0,
+        joined=False,
+        progress=Progress(),
+    )
+    assert telemetry.answer("/readyz")[0] == 503
+    assert b"no slot is assigned yet" in telemetry.answer("/readyz")[2]
