@@ -1,8 +1,8 @@
 """CPU, rate and memory of the audit and archive sinks on a backlog of small changes, without Kafka and without S3.
 
-    python benchmarks/sinks/backlog.py archive --partitions 8 --records 1000000
-    python benchmarks/sinks/backlog.py audit --partitions 64
-    python benchmarks/sinks/backlog.py verify
+    python -m benchmarks.sinks.backlog archive --partitions 8 --records 1000000
+    python -m benchmarks.sinks.backlog audit --partitions 64
+    python -m benchmarks.sinks.backlog verify
 
 What making the records costs is measured first and taken off. The store takes objects and forgets them (``verify``
 keeps them, and measures hashing, the chain and the ordinals afterwards).
@@ -114,9 +114,9 @@ class Bucket(ObjectStore):
     def head(self, key: str, *, version_id: str = "") -> ObjectHead | None:
         return None
 
-    def versions(self, prefix: str) -> Iterator[Version]:
+    def versions(self, prefix: str, *, start_after: str = "") -> Iterator[Version]:
         for key, stored in self.kept.items():
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > start_after:
                 yield Version(key, "1", True, False, stored.head.size, stored.head.modified_at)
 
 

@@ -63,6 +63,38 @@ def test_a_range_is_proven_by_itself(store: MemoryStore) -> None:
     assert report.records == 40
 
 
+def test_an_ordinal_at_an_edge_is_looked_for_beside_the_range(store: MemoryStore) -> None:
+    """A change of the range's ordinals whose event lies just before the range is not missing from it."""
+    name = min(name for name in store.objects if name.startswith("archive/orders/") and "partition=00001" in name)
+    begin = START_MS + 60_000
+    runs = all_runs(store, "archive", "orders", from_ms=begin)
+    sink = ArchiveSink(
+        store,
+        ArchiveSettings(bucket="memory"),
+        registry=CollectorRegistry(),
+        now_ms=lambda: START_MS,
+        executor=InlineExecutor(),
+    )
+    _, writer = sink.open(Partition("c", "t", "orders", 2), 0)
+    writer.add([record(0, ordinal=120, at_ms=START_MS + 30_000), record(1, ordinal=121, at_ms=START_MS + 90_000)])
+    writer.flush()
+    runs = all_runs(store, "archive", "orders", from_ms=begin)
+    assert verify_archive(store, "archive", runs).missing == {"shardId-1": [(120, 120)]}
+    beside = [run for run in all_runs(store, "archive", "orders") if run not in runs]
+    assert verify_archive(store, "archive", runs, beside=beside).valid
+    del store.objects[name]  # outside of the range, and none of its business
+    assert verify_archive(store, "archive", runs, beside=[run for run in beside if run.partition == 2]).valid
+
+
+def test_a_range_lists_its_days_only(store: MemoryStore) -> None:
+    """Listing a range names its days, so a request never returns what lies outside of them."""
+    store.calls.clear()
+    runs = all_runs(store, "archive", "orders", from_ms=START_MS, to_ms=START_MS + 120_000)
+    listed = {prefix.rpartition("/")[2] for call, prefix in store.calls if call == "list"}
+    assert listed == {"hour=2025-11-24-"}
+    assert {run.minute for run in runs} == {START_MS // 60_000, START_MS // 60_000 + 1}
+
+
 def test_a_lost_object_is_found(store: MemoryStore) -> None:
     """The ordinals of an object that is gone are missed."""
     names = sorted(name for name in store.objects if name.startswith("archive/") and "partition=00001" in name)
