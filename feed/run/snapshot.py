@@ -34,7 +34,7 @@ from producers.stream.kafka_group import KafkaFollower
 from producers.stream.kafka_log import KafkaLog
 from producers.stream.view import View
 from producers.stream.worker import RECORD_MARGIN_BYTES, system_clock
-from schemas.errors import RetryableError
+from schemas.errors import FatalError, RetryableError
 from schemas.snapshot import SnapshotState
 
 FOLLOW_POLL_MS = 200
@@ -144,7 +144,8 @@ class SnapshotCommand:
             FatalError: the table cannot be scanned.
         """
         reason_of: Callable[[SnapshotState], str] = asked_by_a_person
-        with self._following() as view, ThreadPoolExecutor(self._config.snapshot.segments) as pool:
+        failures: list[FatalError] = []
+        with self._following(failures) as view, ThreadPoolExecutor(self._config.snapshot.segments) as pool:
             while True:
                 run, woken = self._make(view, pool, reason_of)
                 try:
@@ -153,6 +154,8 @@ class SnapshotCommand:
                         self._say(run.progress())
                         woken.wait(wait_ms / 1_000)
                         woken.clear()
+                        if failures:
+                            raise failures[0]
                 finally:
                     run.stop()
                 if self._stop.is_set() or not self._due_after(run, view):
@@ -172,7 +175,7 @@ class SnapshotCommand:
         return view.snapshot.gap_epoch >= epoch > 0
 
     @contextmanager
-    def _following(self) -> Iterator[View]:
+    def _following(self, failures: list[FatalError]) -> Iterator[View]:
         """A view that follows the positions topic on a thread of its own."""
         positions = find_positions(self._kafka, self._config.feed)
         view, ended = View(positions.slots), threading.Event()
@@ -186,6 +189,9 @@ class SnapshotCommand:
                 except RetryableError as error:
                     _log.warning("following again error=%s", error)
                     ended.wait(SAY_EVERY_S)
+                except FatalError as error:  # the positions have moved, or something deleted records
+                    failures.append(error)
+                    return
 
         thread = threading.Thread(target=follow, name="follower", daemon=True)
         thread.start()

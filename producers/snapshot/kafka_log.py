@@ -15,5 +15,9 @@ class KafkaSnapshotLog(KafkaLog):
         super().__init__(clients, feed, settings)
         self._topic = snapshot_topic(feed)
 
+    def read_back(self, slot: int) -> list[tuple[bytes, bytes | None]]:
+        """See :class:`producers.stream.ports.Log`. All of it: in this topic ``@complete`` is no word about a resize."""
+        return self.entries(slot)
+
     def _transactional_id(self, slot: int) -> str:  # noqa: ARG002 (there is one)
         return self._topic
