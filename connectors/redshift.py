@@ -99,6 +99,16 @@ class StatementStatus:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a query."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: int
+    """Rows that there are, of which :attr:`rows` may be the first."""
+
+
 class StatementError(RetryableError):
     """A statement failed, or its fate is unknown. Whether trying again makes sense, its caller knows."""
 
@@ -225,15 +235,25 @@ class Redshift:
 
     def query(self, sql: str, *, token: str | None = None) -> list[dict[str, Any]]:
         """The rows of a query, each as column name → value. Errors: submit's and wait's."""
+        answer = self.ask(sql, token=token)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+    def ask(self, sql: str, *, token: str | None = None, at_most: int | None = None) -> Answer:
+        """The answer to a query, its first ``at_most`` rows where that is given. Errors: submit's and wait's."""
         statement_id = self.run([sql], token=token)
-        rows: list[dict[str, Any]] = []
+        columns: tuple[str, ...] = ()
+        rows: list[tuple[Any, ...]] = []
+        total = 0
         try:
             for page in self._client.get_paginator("get_statement_result").paginate(Id=statement_id):
-                names = [column.get("name", "") for column in page["ColumnMetadata"]]
-                rows += [dict(zip(names, map(_value_of, record), strict=True)) for record in page["Records"]]
+                columns = tuple(column.get("name", "") for column in page["ColumnMetadata"])
+                total = page.get("TotalNumRows", 0)
+                rows += [tuple(map(_value_of, record)) for record in page["Records"]]
+                if at_most is not None and len(rows) >= at_most:
+                    break
         except (ClientError, BotoCoreError) as error:
             raise _error_of(error, "reading a result of the warehouse") from error
-        return rows
+        return Answer(columns, tuple(rows[:at_most]), max(total, len(rows)))
 
 
 _HINT: Final = "the warehouse's own words say why; the load is tried again"

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from prometheus_client import CollectorRegistry
 
 from connectors.kafka import KafkaClients, KafkaSettings
@@ -30,8 +31,6 @@ from tests.unit.memory_store import InlineExecutor, MemoryStore
 from tests.unit.memory_warehouse import MemoryWarehouse
 
 pytestmark = pytest.mark.integration
-
-SHORT_LIVED = {"retention.ms": "1000", "segment.ms": "1000"}
 
 
 @pytest.fixture
@@ -59,12 +58,13 @@ class Recorder:
 
 
 class Feed:
-    """A topic of one partition whose records live a second, and every kind of sink on it."""
+    """A topic of one partition, and every kind of sink on it."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.topic = topic
         self.clients = KafkaClients(KafkaSettings(bootstrap_servers=bootstrap), client_id="test")
-        create_topics(bootstrap, {topic: 1}, settings=SHORT_LIVED)
+        create_topics(bootstrap, {topic: 1}, settings={"retention.ms": "-1", "segment.ms": "1000"})
+        self.admin = self.clients.admin()  # kept: futures of a client that is gone never end
         self.producer = self.clients.transactional_producer(f"{topic}.test")
         self.producer.init_transactions(WAIT_S)
         self.reader = self.clients.reader(**{"group.id": "onlooker"})
@@ -82,6 +82,12 @@ class Feed:
             self.producer.commit_transaction(WAIT_S)
         else:
             self.producer.abort_transaction(WAIT_S)
+
+    def keep_for(self, retention_ms: int) -> None:
+        """How long records live from now on; -1: for ever."""
+        short = ConfigEntry("retention.ms", str(retention_ms), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self.topic, incremental_configs=[short])
+        self.admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
 
     def span(self) -> tuple[int, int]:
         """Earliest offset and end."""
@@ -170,7 +176,9 @@ def test_idle_past_retention_is_no_gap(cleaning_broker: Broker, unique_name: Cal
         for kind in ("analytics", "archive", "recorder"):
             until(lambda kind=kind: running.errors or feed.committed(kind) == end, f"the commit of {kind}")  # type: ignore[misc]
         until(lambda: running.errors or feed.ledger() == end, "the ledger behind the last marker")
+        feed.keep_for(1_000)
         until(lambda: feed.span() == (end, end), "retention has deleted everything while they run")
+    feed.keep_for(-1)
     with Running(feed) as running:
         feed.write(3)
         until(lambda: running.errors or feed.ledger() == end + 2, "the change after the pause is loaded")
