@@ -26,7 +26,8 @@ class ProducerSettings(Settings):
     filter: FilterSettings = FilterSettings()
     """What is left out at the source."""
     batch_interval_ms: Positive = 100
-    """Shortest time between two commits of a slot, and about the longest that a transaction gathers records."""
+    """Shortest time between two commits of a slot at the tip of its shards, and about the longest that a transaction
+    gathers records. A backlog is committed as fast as it is read."""
     batch_max_records: Positive = 4_000
     """Records after which a transaction is committed before its time."""
     batch_max_bytes: Positive = 8 * 1024 * 1024

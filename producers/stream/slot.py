@@ -120,11 +120,16 @@ class Slot:
         if self.unpublished_since_ms is None:
             self.unpublished_since_ms = now
         until_commit = self._committed_ms + self._env.settings.batch_interval_ms - now
-        if until_commit > 0 and self._committed_ms and self._pages_bytes < self._env.settings.batch_max_bytes:
+        if until_commit > 0 and self._committed_ms and not self._hurries():
             return min(wait, until_commit)
         self._publish()
         self._collect()
         return 0 if self._unpublished() else self._request()
+
+    def _hurries(self) -> bool:
+        """A backlog is committed as fast as it is read; at the tip a batch gathers for its interval."""
+        behind = any(reader.newest_ms is not None for reader, _, _ in self._pages)
+        return behind or self._pages_bytes >= self._env.settings.batch_max_bytes
 
     def _unpublished(self) -> bool:
         return bool(self._pages or self._statements or self._from_readers)
@@ -322,7 +327,8 @@ class Slot:
         if told.fatal:
             raise FatalError(
                 told.fatal,
-                hint="look at it with `feed gaps`; to go on behind it start once with producer.gap_policy: continue",
+                hint="look at it with `feed gaps`; start with producer.gap_policy: resnapshot to load the table anew, "
+                "or continue to just go on",
             )
 
     def _reached(self, position: Position) -> None:

@@ -12,17 +12,16 @@ from typing import Any
 import pytest
 
 from connectors.dynamodb_streams import Listing, Pace, Page, PollPolicy
-from connectors.telemetry import Telemetry
 from feed.testing.simulator import SimulatedClock, SimulatedStreams
 from producers.stream import Clock, ProducerSettings, health, reader
 from producers.stream.discovery import Discovery
-from producers.stream.health import judge
 from producers.stream.reader import Answer, ShardReader
 from producers.stream.slot import Slot
 from producers.stream.view import View
 from schemas.errors import RetryableError
 from schemas.position import Position, ShardState
 from tests.unit.producers.producer_simulation import Plan, SimulatedWorker, Simulation
+from tests.unit.producers.test_health import judged
 
 Patch = Any
 MINUTE_MS = 60_000
@@ -64,19 +63,6 @@ def reader_of(worker: SimulatedWorker) -> ShardReader:
     slot = worker.owners[0].slot
     assert slot is not None
     return next(iter(slot.readers.values()))
-
-
-def judged(worker: SimulatedWorker) -> Telemetry:
-    telemetry = Telemetry("test")
-    judge(
-        telemetry,
-        worker.environment,
-        owners=worker.owners,
-        discovery=worker.discovery,
-        started_ms=0,
-        joined=True,
-    )
-    return telemetry
 
 
 # --- the rules
@@ -126,6 +112,22 @@ def a_backlog_is_read_at_the_servers_pace() -> None:
     while read < 3_000:
         read += len(table.read())
     assert table.clock.steady_ms() == begun
+
+
+def a_backlog_is_committed_as_it_is_read() -> None:
+    """The pause between two commits is for the tip: a slot that is behind does not sit on its pages."""
+    worker = running()
+    streams, settings = worker.simulation.streams, worker.environment.settings
+    settings.__dict__["batch_interval_ms"] = MINUTE_MS  # the settings are frozen, and in use already
+    worker.simulation._tick(2 * MINUTE_MS)
+    for number in range(5):
+        for _ in range(1_000):
+            streams.write(f"k{number}")
+        worker.simulation._tick(200)
+    worker.simulation.clock.advance(10_000)
+    for _ in range(60):
+        worker.simulation._tick(200)
+    assert len(worker.simulation.changes()) + len(worker.simulation.refused()) == 5_000
 
 
 def an_idle_shard_costs_few_calls() -> None:
@@ -206,6 +208,11 @@ def every_page_waits(patch: Patch) -> None:
     patch.setattr(reader, "after_page", lambda policy, *_, **__: Pace(0, 0, policy.interval_ms))
 
 
+def every_commit_waits(patch: Patch) -> None:
+    """24: the interval between commits caps what can be published."""
+    patch.setattr(Slot, "_hurries", lambda _: False)
+
+
 def idle_shards_are_asked_as_busy_ones(patch: Patch) -> None:
     """24: a shard that says nothing costs as many calls."""
     patch.setattr(reader, "after_page", lambda policy, *_, **__: Pace(0, 0, policy.interval_ms))
@@ -248,6 +255,7 @@ PLANTED: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     (alive_is_healthy, a_dead_shard_is_red),
     (a_listing_is_whole_or_nothing, what_was_listed_is_used),
     (every_page_waits, a_backlog_is_read_at_the_servers_pace),
+    (every_commit_waits, a_backlog_is_committed_as_it_is_read),
     (idle_shards_are_asked_as_busy_ones, an_idle_shard_costs_few_calls),
     (idle_shards_know_nothing_of_each_other, thousands_of_idle_shards_share_a_budget),
     (lag_is_the_age_of_the_last_record, an_idle_stream_is_not_behind),
