@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from moto import mock_aws
 from typer.testing import CliRunner
@@ -39,7 +38,7 @@ from mirrormaker.failover.asking import committed_offsets
 from schemas import bundled
 from schemas.codec import ChangeCodec
 from schemas.headers import headers_of
-from tests.integration.mirrormaker.mirror_bench import MirrorBench
+from tests.integration.mirrormaker.mirror_bench import MirrorBench, feed_yaml
 from tests.unit.order_changes import life
 
 pytestmark = pytest.mark.faults
@@ -207,25 +206,10 @@ def estate(bench: MirrorBench, s3_server: S3Server, unique_name: Callable[[str],
         yield feed, Estate(bench, feed, ObjectStore(client, bucket), EffectTable(dynamodb, "notifications"))
 
 
-def feed_yaml(bench: MirrorBench, feed: str, folder: Path) -> Path:
-    document = {
-        "feed": feed,
-        "table": {"name": "orders", "region": "eu", "key": ["orderId"], "image_schema": "order"},
-        "regions": {
-            region: {"kafka": {"bootstrap_servers": bench.bootstrap(region)}, "aws": {"region": region}}
-            for region in ("eu", "us")
-        },
-        "mirrors": [{"target": "us"}],
-    }
-    file = folder / "feed.yaml"
-    file.write_text(yaml.safe_dump(document))
-    return file
-
-
-def until(condition: Callable[[], bool], what: str, within_s: float = 90.0) -> None:
+def until(condition: Callable[[], bool], state: Callable[[], str], within_s: float = 90.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, state()
         time.sleep(0.3)
 
 
@@ -240,7 +224,10 @@ def test_eu_is_killed_and_its_groups_go_on_in_us(
     try:
         with stores.consumers("eu"):
             producing = Producing(stores.clients("eu"), feed)
-            until(lambda: len(_checkpointed(stores, flow)) == 2 * len(GROUPS), "no checkpoints")
+            until(
+                lambda: len(_checkpointed(stores, flow)) == 2 * len(GROUPS),
+                lambda: f"{_committed(stores, feed, 'eu')} {ask(flow, stores.clients('us'), now_ms=wall_ms)}",
+            )
             bench.kill("eu")
         producing.join()
     finally:
@@ -256,7 +243,7 @@ def test_eu_is_killed_and_its_groups_go_on_in_us(
     bounds = {group["group"].rpartition(".")[2]: group["reread_at_most"] for group in plan["groups"]}
     assert set(bounds) == set(GROUPS)
     with stores.consumers("us"):
-        until(lambda: _all_read(stores, feed), "the groups did not read us to its end")
+        until(lambda: _all_read(stores, feed), lambda: f"{_committed(stores, feed, 'us')}")
 
     assert len(copied) == len(set(copied)) > 0
     for name in ("audit", "archive"):
@@ -303,13 +290,14 @@ def _failover(file: Path, *more: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def _committed(stores: Estate, feed: str, region: str) -> dict[str, dict[tuple[str, int], int]]:
+    admin = stores.clients(region).admin()
+    return {name: committed_offsets(admin, f"{feed}.{name}") for name in GROUPS}
+
+
 def _all_read(stores: Estate, feed: str) -> bool:
-    clients = stores.clients("us")
-    admin, reader = clients.admin(), clients.reader()
+    reader = stores.clients("us").reader()
     ends = {n: reader.get_watermark_offsets(TopicPartition(feed, n), timeout=10)[1] for n in range(2)}
     reader.close()
-    return all(
-        committed_offsets(admin, f"{feed}.{name}").get((feed, number), 0) >= end
-        for name in GROUPS
-        for number, end in ends.items()
-    )
+    groups = _committed(stores, feed, "us").values()
+    return all(offsets.get((feed, number), 0) >= end for offsets in groups for number, end in ends.items())

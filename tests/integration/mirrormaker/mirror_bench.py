@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
+import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from prometheus_client import CollectorRegistry
@@ -202,6 +203,22 @@ class MirrorBench:
 
     def topics(self, region: str) -> set[str]:
         return set(AdminClient({"bootstrap.servers": self.bootstrap(region)}).list_topics(timeout=10).topics)
+
+
+def feed_yaml(bench: MirrorBench, feed: str, folder: Path, **mirror: str) -> Path:
+    """A ``feed.yaml`` of the bench's regions, for commands."""
+    document = {
+        "feed": feed,
+        "table": {"name": "orders", "region": "eu", "key": ["orderId"], "image_schema": "order"},
+        "regions": {
+            region: {"kafka": {"bootstrap_servers": bench.bootstrap(region)}, "aws": {"region": region}}
+            for region in ("eu", "us")
+        },
+        "mirrors": [{"target": "us", **mirror}],
+    }
+    file = folder / "feed.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
 
 
 def resolve_jars(pom: str, folder: Path) -> Jars:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
@@ -22,7 +21,7 @@ from feed.testing import create_topics
 from mirrormaker import render_dedicated
 from mirrormaker.audit import GapWriter, Kind, audit_topic
 from schemas.control import ControlEvent, ControlKind, decode_control, encode_control
-from tests.integration.mirrormaker.mirror_bench import Auditor, MirrorBench
+from tests.integration.mirrormaker.mirror_bench import Auditor, MirrorBench, feed_yaml
 
 pytestmark = pytest.mark.integration
 
@@ -139,24 +138,14 @@ def test_a_copy_that_stands_still_is_red_and_green_again_when_it_moves(
 def test_the_command_says_where_a_copy_differs(
     mirror_bench: MirrorBench, unique_name: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """`feed mirror audit --once` compares the topic and its control topic, names the place, and exits 1."""
+    """`feed mirror audit --once` compares the topic and its control topic, names the place, and exits 1;
+    with `--gaps` it writes a gap event, which `feed mirror gaps` lists."""
     feed = unique_name("orders")
     mirror_bench.create(feed)
     for topic in (feed, f"{feed}.control"):
         mirror_bench.produce(topic, values(50))
         mirror_bench.produce(topic, values(50), region="us")
-    regions = {
-        region: {"kafka": {"bootstrap_servers": mirror_bench.bootstrap(region)}, "aws": {"region": region}}
-        for region in ("eu", "us")
-    }
-    document = {
-        "feed": feed,
-        "table": {"name": "orders", "region": "eu", "key": ["orderId"], "image_schema": "order"},
-        "regions": regions,
-        "mirrors": [{"target": "us"}],
-    }
-    file = tmp_path / "feed.yaml"
-    file.write_text(yaml.safe_dump(document))
+    file = feed_yaml(mirror_bench, feed, tmp_path)
     options = ["audit", "-c", str(file), "--once", "--settle-s", "2", "--json"]
     done = CliRunner().invoke(app, options)
     assert done.exit_code == 0, done.output
@@ -165,6 +154,14 @@ def test_the_command_says_where_a_copy_differs(
     done = CliRunner().invoke(app, options)
     assert done.exit_code == 1
     assert {"missing": 1} in [one["differences"] for one in json.loads(done.stdout)[0]["partitions"]]
+
+    create_topics(mirror_bench.bootstrap("us"), {audit_topic(feed): 1})
+    assert CliRunner().invoke(app, [*options, "--gaps"]).exit_code == 1
+    listed = CliRunner().invoke(app, ["gaps", "-c", str(file), "--json"])
+    assert listed.exit_code == 1
+    (gap,) = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert (gap["flow"], gap["place"]) == ("eu->us", f"{feed}.control/0")
+    assert gap["reason"].startswith("mirror-missing: 1 of ")
 
 
 class FeedTopic:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from connectors.kafka import KafkaClients, KafkaSettings
+from feed.cli.mirror import app
 from feed.local import Mirror
 from feed.local.jars import kafka_jars, metrics_agent
 from feed.local.tools import require_java
 from mirrormaker import Form, render
 from mirrormaker.render import names_of
 from mirrormaker.status import ProcessMetrics, measure_pace, rates, read_metrics
-from tests.integration.mirrormaker.mirror_bench import MirrorBench
+from tests.integration.mirrormaker.mirror_bench import MirrorBench, feed_yaml
 
 pytestmark = pytest.mark.integration
 
@@ -72,7 +76,7 @@ def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
 
 
 def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
-    supervised: Supervised, mirror_bench: MirrorBench
+    supervised: Supervised, mirror_bench: MirrorBench, tmp_path: Path
 ) -> None:
     """Metrics tell what it does; a failed task ends the process, it is started anew, and nothing is repeated."""
     feed = supervised.flow.feeds[0]
@@ -84,6 +88,12 @@ def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
     before = supervised.metrics()
     assert {task.state for task in before.tasks} == {"RUNNING"}
     assert before.bytes > 200 * 8
+
+    file = feed_yaml(mirror_bench, feed, tmp_path, metrics_url=supervised.part.addresses["metrics"])
+    shown = CliRunner().invoke(app, ["status", "-c", str(file), "--sample-s", "0.5", "--json"])
+    assert shown.exit_code == 0, shown.output
+    (told,) = json.loads(shown.stdout)
+    assert (told["metrics"]["records"], told["faults"], told["pace"]["records"]) == (200, [], 0)
 
     target = KafkaClients(KafkaSettings(bootstrap_servers=mirror_bench.bootstrap("us")), client_id="pace")
     names = names_of(Form.DEDICATED, supervised.flow)
