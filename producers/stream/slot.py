@@ -371,12 +371,12 @@ class Slot:
         settings, now = self._env.settings, self._env.clock.steady_ms()
         wait = IDLE_STEP_MS
         room = self._pages_bytes < settings.read_ahead_max_bytes
-        idle_ms = self._idle_interval_ms()
+        idle_ms, idle_after = self._idle_interval_ms(), settings.poll_policy().idle_after
         for reader in self.readers.values():
             if reader.busy or reader.ended:
                 continue
             due_ms = reader.due_ms
-            if reader.pace.empties > settings.poll_policy().idle_after and not reader.pace.errors:
+            if reader.pace.empties > idle_after and not reader.pace.errors:
                 due_ms = max(due_ms, reader.answered_ms + idle_ms)
             if due_ms > now:
                 wait = min(wait, due_ms - now)
