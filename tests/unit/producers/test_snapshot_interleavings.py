@@ -1,8 +1,8 @@
 """Every interleaving of scan, change, publish, delete and lost change of one item, against the warehouse's own rule.
 
 One item, its shard in slot 0, and after a roll its child shard in slot 1. What happens in which order is all there is
-to choose; each choice is followed to the end. The steps keep the promises that the producer's own tests show: a parent is
-published before its child, the scan starts after both slots have raised the epoch, the marker follows the row.
+to choose; each choice is followed to the end. The steps keep the promises that the producer's own tests show: a parent
+is published before its child, the scan starts after both slots have raised the epoch, the marker follows the row.
 """
 
 from __future__ import annotations
