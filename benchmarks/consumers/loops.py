@@ -47,6 +47,8 @@ PEERS = {
 }
 """Others, and the share of the records that they are given: the slow ones need not be waited for."""
 
+PEER_WITHIN_S = 60
+
 
 def encode(number: int) -> bytes:
     out = io.BytesIO()
@@ -181,18 +183,23 @@ class Bench:
 
         return self.bare(read), self.records
 
-    def peer(self, python: str, name: str, share: float) -> tuple[float, float]:
-        """Records a second and CPU ms per 1,000 of another library, in a process of its own."""
+    def peer(self, python: str, name: str, share: float) -> tuple[float, float] | None:
+        """Records a second and CPU ms per 1,000 of another library, in a process of its own; None when it failed."""
         script = str(Path(__file__).with_name("peers.py"))
         wanted = str(int(self.records * share))
         bootstrap = self.clients.settings.bootstrap_servers
         told = [python, script, bootstrap, self.topic, self.group(), wanted, name]
-        ran = subprocess.run(told, capture_output=True, text=True, timeout=300, check=False)
+        try:
+            ran = subprocess.run(told, capture_output=True, text=True, timeout=PEER_WITHIN_S, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"{name} did not end within {PEER_WITHIN_S} s", flush=True)
+            return None
         for line in ran.stdout.splitlines():
             if line.startswith("{"):
                 said = json.loads(line)
                 return said["rate"], said["cpu"]
-        raise SystemExit(f"{name} said nothing: {ran.stderr[-2000:]}")
+        print(f"{name} said nothing: {ran.stderr[-2000:]}", flush=True)
+        return None
 
     def runtime(self, sink: Any, *, at_most: int | None = None, **settings: Any) -> tuple[float, int]:
         wanted = self.records if at_most is None else min(at_most, self.records)
@@ -296,9 +303,10 @@ def report(bench: Bench, rounds: int, peers: str | None) -> None:
             rates[name].append(records / took)
             costs[name].append((time.process_time() - cpu) * 1e6 / records)
         for name, share in PEERS.items() if peers else ():
-            rate, cpu = bench.peer(str(peers), name, share)
-            rates[name].append(rate)
-            costs[name].append(cpu)
+            found = bench.peer(str(peers), name, share)
+            if found is not None:
+                rates[name].append(found[0])
+                costs[name].append(found[1])
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     print(f"{bench.records} records of {len(encode(1))} bytes, {rounds} rounds")
     for name, seen in rates.items():
