@@ -17,6 +17,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
+from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import KafkaClients, error_of, last_record, topic_id_text
 from consumers.runtime.client import CommitCallback, GroupClient, TopicIdentity
@@ -35,6 +36,7 @@ class KafkaBroker:
         self._clients = clients
         self._settings = settings
         self._producer: Producer | None = None
+        self._admin: AdminClient | None = None
         self._partitions = 1
         self._lock = threading.Lock()
 
@@ -59,7 +61,7 @@ class KafkaBroker:
 
     def identify(self, topic: str, timeout_s: float) -> TopicIdentity:
         """Ask the cluster for its id and the topic's."""
-        admin = self._clients.admin()
+        admin = self._asker()
         doing = f"looking up topic {topic}"
         try:
             cluster = admin.describe_cluster(request_timeout=timeout_s).result(timeout_s + 1)
@@ -113,7 +115,7 @@ class KafkaBroker:
     def group_offset(self, group: str, topic: str, partition: int, timeout_s: float) -> int | None:
         """Ask the group's coordinator."""
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
-        admin, doing = self._clients.admin(), f"reading the offsets of {group}"
+        admin, doing = self._asker(), f"reading the offsets of {group}"
         try:
             (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=timeout_s).values()
             (found,) = answer.result(timeout_s + 1).topic_partitions
@@ -128,7 +130,14 @@ class KafkaBroker:
     def close(self) -> None:
         """Nothing is left to send: every append waited for its answer."""
         with self._lock:
-            self._producer = None
+            self._producer = self._admin = None
+
+    def _asker(self) -> AdminClient:
+        """One client for all questions: some are asked every few seconds."""
+        with self._lock:
+            if self._admin is None:
+                self._admin = self._clients.admin()
+            return self._admin
 
     def _own_producer(self) -> Producer:
         with self._lock:

@@ -187,6 +187,9 @@ class Replayer:
                 for number in range(partitions)
             )  # fmt: skip
             sending = self._sending(replay, [0] * partitions, sum(counts.by_partition.values()))
+            # asked as the one writer: another command may have begun in the topic while this one gathered
+            if (other := self._topic.state(partitions)) is not None:
+                may_go_on(other, None, resume=False, consumer=self._request.consumer)
             sending.begin(markers)
             return self._send(sending, sorter, markers)
 

@@ -19,7 +19,9 @@ from feed.local import Broker, DynamoDbLocal, ObjectStore, Site
 from feed.local.jars import kafka_jars
 from feed.local.tools import require_java
 from feed.testing import create_topics
+from producers.replay import ReplayWriter
 from schemas.change import Change
+from schemas.errors import FatalError
 from schemas.headers import facts_of
 from schemas.replay import marker_of
 from tests.integration.replay.replay_feed import PARTITIONS, ReplayFeed, make_feed, wait_for
@@ -185,6 +187,13 @@ def test_killed_at_every_named_point_and_gone_on_with(feed: ReplayFeed) -> None:
     assert (under_way.exit_code, "0 of 150 changes are sent" in under_way.output) == (2, True), under_way.output
     for point, times in (("before-commit", 2), ("after-commit", 2), ("before-end", 1), ("after-end", 1)):
         assert feed.command("--resume", die_at=point, times=times) == -9, point
+    frozen = ReplayWriter.take(feed.kafka, topic, commit_timeout_ms=5_000)
+    frozen.begin()
+    frozen.send(0, b"o-1", b"from a command that was stopped for a while", [])
+    ReplayWriter.take(feed.kafka, topic, commit_timeout_ms=5_000)
+    with pytest.raises(FatalError) as fenced:
+        frozen.commit()
+    assert "has taken over" in fenced.value.hint
     ended = feed.run("--group", "warehouse", "--resume")
     assert (ended.exit_code, "is sent whole" in ended.output) == (2, True), ended.output
     logs = feed.replayed(topic)
