@@ -41,13 +41,10 @@ def load_statements(
 
     A load without rows only moves the ledger: behind the last record there are markers that hold none.
     """
-    rows = [*_stage(tables, load, manifest_url, copy_role), *_merge_current(tables), *_add_history(tables)]
-    return [
-        f"LOCK TABLE {tables.ledger}",
-        *_move_ledger(tables, load, manifest_url),
-        *(rows if load.count else ()),
-        *more,
-    ]
+    rows: list[str] = []
+    if load.count:
+        rows = [*_stage(tables, load, manifest_url, copy_role), *_merge_current(tables), *_add_history(tables, load)]
+    return [f"LOCK TABLE {tables.ledger}", *_move_ledger(tables, load, manifest_url), *rows, *more]
 
 
 def ledger_query(tables: Tables, topic: str) -> str:
@@ -64,7 +61,6 @@ def _move_ledger(tables: Tables, load: Load, manifest_url: str) -> list[str]:
         for part in load.parts
     )
     same_row = " AND ".join(f"{ledger}.{column} = load_offsets.{column}" for column in _LEDGER_KEY)
-    at = datetime.fromtimestamp(load.gathered_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     in_place = f"""
         SELECT COUNT(*) AS found FROM {ledger} JOIN load_offsets ON {same_row}
         WHERE {ledger}.next_offset = load_offsets.start_offset"""
@@ -77,7 +73,7 @@ def _move_ledger(tables: Tables, load: Load, manifest_url: str) -> list[str]:
         WHERE NOT EXISTS (SELECT 1 FROM {ledger} WHERE {same_row})"""
     advance = f"""
         UPDATE {ledger} SET next_offset = load_offsets.end_offset, manifest = {literal(manifest_url)},
-        loaded_at = CAST({literal(at)} AS TIMESTAMP) FROM load_offsets WHERE {same_row}"""
+        loaded_at = {_timestamp(load.gathered_ms * 1000)} FROM load_offsets WHERE {same_row}"""
     return [
         create,
         f"INSERT INTO load_offsets VALUES {rows}",
@@ -116,19 +112,26 @@ def _merge_current(tables: Tables) -> list[str]:
     return [f"CREATE TEMP TABLE load_latest ({definitions(columns)}, feed_deleted BOOLEAN)", latest, known, merge]
 
 
-def _add_history(tables: Tables) -> list[str]:
+def _add_history(tables: Tables, load: Load) -> list[str]:
     history, columns = tables.history, tables.history_columns
-    # an event has one time, so the sort key narrows the search for its id
+    first, last = load.occurred_us
+    # an event has one time, so the history's sort key leaves only the blocks of these times to be searched for its id
     known = f"""
         DELETE FROM load_staging USING {history}
         WHERE load_staging.feed_event_id = {history}.feed_event_id
-        AND load_staging.feed_occurred_at = {history}.feed_occurred_at"""
+        AND {history}.feed_occurred_at BETWEEN {_timestamp(first)} AND {_timestamp(last)}"""
     new = f"""
         INSERT INTO {history} ({names(columns)}) SELECT {from_staged(columns)} FROM (
             SELECT *, ROW_NUMBER() OVER (PARTITION BY feed_event_id ORDER BY feed_offset) AS place
             FROM load_staging) AS ranked
         WHERE place = 1"""
     return [known, new]
+
+
+def _timestamp(at_us: int) -> str:
+    """Microseconds since the epoch as a literal, in UTC."""
+    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"CAST({literal(f'{at}.{at_us % 1_000_000:06d}')} AS TIMESTAMP)"
 
 
 def _check(count: str, expected: int, what: str) -> str:

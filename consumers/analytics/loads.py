@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from consumers.analytics.rows import from_offset
 from consumers.runtime.contracts import Partition
@@ -44,6 +45,13 @@ class Load:
     def count(self) -> int:
         """Rows of all parts."""
         return sum(part.rows.num_rows for part in self.parts)
+
+    @property
+    def occurred_us(self) -> tuple[int, int]:
+        """When the first and the last change of its rows occurred, in microseconds since the epoch."""
+        spans = [pc.min_max(part.rows.column("feed_occurred_at").cast(pa.int64())) for part in self.parts]
+        found = [(span["min"].as_py(), span["max"].as_py()) for span in spans if span["min"].is_valid]
+        return min(low for low, _ in found), max(high for _, high in found)
 
     @property
     def nbytes(self) -> int:

@@ -53,6 +53,9 @@ class DataApiClient:
             statement.done.wait(10)
         return self.describing(self._call("DescribeStatement", body))
 
+    def cancel_statement(self, **body: Any) -> dict[str, Any]:
+        return self._call("CancelStatement", body)
+
     def get_paginator(self, name: str) -> Any:
         assert name == "get_statement_result"
         client = self
