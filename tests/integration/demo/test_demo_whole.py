@@ -65,6 +65,7 @@ def test_a_demo_with_kills_proves_every_promise_and_leaves_nothing(home: dict[st
     """With producer, mirror and warehouse killed -9: all once, in order, unaltered, in every region and sink."""
     report = tmp_path / "report.json"
     options = ["--rate", "40", "--seconds", "15", "--drain", "120", "--kill", "--json", str(report)]
+    options += ["--replica-delay-ms", "100"]
     ran = subprocess.run([*FEED, "demo", *options], env=home, capture_output=True, text=True, timeout=500, check=False)
     assert ran.returncode == 0, ran.stdout[-6_000:] + ran.stderr[-3_000:]
     found: dict[str, Any] = json.loads(report.read_text())
@@ -76,6 +77,7 @@ def test_a_demo_with_kills_proves_every_promise_and_leaves_nothing(home: dict[st
     for place in (("eu", "audit"), ("us", "warehouse")):
         assert places[place]["bursts"] > 0
     assert "PROMISES HELD" in ran.stdout
+    assert re.search(r"look-ups in the replica, 100 ms late: .*(same|newer) [1-9]", ran.stdout), ran.stdout
     assert wait_until_gone(str(tmp_path)) == set()
 
 
