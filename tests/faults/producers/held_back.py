@@ -92,7 +92,7 @@ def main() -> None:
     settings = ProducerSettings()
     print(f"session {settings.session_timeout_ms} ms, transaction time-out {settings.transaction_timeout_ms} ms")
     with own_site(LocalSettings()) as site, parts(site) as bench:
-        bench.table.shards.split(4)
+        bench.table.shards.split(8)
         with SteadyWriter(bench.table), Heartbeat(bench) as heartbeat:
             for others in (True, False):
                 held = sorted(held_s(bench, heartbeat, others=others) for _ in range(told.times))
