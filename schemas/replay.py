@@ -25,6 +25,20 @@ NO_OFFSET: Final = -1
 """``ReplayMarker.until`` of a replay that vouches for nothing: of one order, or made in spite of gaps."""
 
 
+_NOTE: Final = "at_ms="
+
+
+def commit_note(at_ms: int) -> str:
+    """What a consumer notes with a committed offset: no record behind it was written before ``at_ms``."""
+    return f"{_NOTE}{at_ms}"
+
+
+def noted_ms(note: str | None) -> int | None:
+    """The inverse; None where there is no such note."""
+    text = (note or "").removeprefix(_NOTE)
+    return int(text) if text != note and text.isdigit() else None
+
+
 def replay_topic(feed: str, consumer: str) -> str:
     """The topic of a consumer's replay; in the consumer's region, and never mirrored."""
     return f"{feed}.replay.{consumer}"

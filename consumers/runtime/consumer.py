@@ -67,6 +67,7 @@ class Consumer:
             random=random,
         )
         self._watch = Watch(group, settings, metrics=metrics, telemetry=telemetry)
+        self._members.written_at = self._watch.written_at
         self._limits = Limits(
             records=settings.max_held_records,
             payload_bytes=settings.max_held_bytes,

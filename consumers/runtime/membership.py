@@ -22,6 +22,7 @@ from consumers.runtime.replay_gate import ReplayGate, ReplayPendingError
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.start import LapsedError, Start, check_range, start_of
 from schemas.errors import RetryableError
+from schemas.replay import commit_note
 
 COMMIT_BOUND_MS = 30_000
 """An asynchronous commit without an answer for so long is given up and made again."""
@@ -74,6 +75,8 @@ class Membership:
         self._abandoned = False
         self._joined = False
         self._open_client = False
+        self.written_at: Callable[[int], int | None] = lambda _number: None
+        """When the records about a partition's committed offset were written; noted with each commit."""
         self.assigned: dict[int, int | None] = {}
         """Partitions that are fetched, with the group's committed offset as far as it is known."""
 
@@ -252,7 +255,10 @@ class Membership:
         for number in numbers:
             offset, committed = self._flow.committable(number), self.assigned[number]
             if committed is None or offset > committed:
-                offsets.append(TopicPartition(self.topic, number, offset))
+                at_ms = self.written_at(number)
+                # a replay that must fill what retention took from this group begins before that time
+                note = "" if at_ms is None else commit_note(at_ms)
+                offsets.append(TopicPartition(self.topic, number, offset, note))
         return offsets
 
     def _commit_now(self, offsets: list[TopicPartition]) -> None:

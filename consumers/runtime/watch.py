@@ -78,6 +78,11 @@ class Watch:
         if len(watched.marks) < MAX_MARKS and (not watched.marks or first_ms - watched.marks[-1][1] >= MARK_EVERY_MS):
             watched.marks.append((records[0].offset(), first_ms))
 
+    def written_at(self, partition: int) -> int | None:
+        """The time of a record at or before the oldest one without durable effect; None while none was fetched."""
+        watched = self._watched.get(partition)
+        return watched.marks[0][1] if watched is not None and watched.marks else None
+
     def turned(self, now_ms: int, members: Membership, flow: Flow, paused: Mapping[int, str]) -> None:
         """The loop went around; sample when it is time."""
         self._turned = time.monotonic()

@@ -26,7 +26,8 @@ def replay(
     *,
     group: Annotated[str, typer.Option("--group", metavar="NAME", help="For which of `consumers` in feed.yaml.")],
     begin: Annotated[
-        datetime | None, typer.Option("--from", help="Changes that happened from this time on, UTC.")
+        datetime | None,
+        typer.Option("--from", help="Changes that happened from this time on, UTC; by default what the group lacks."),
     ] = None,
     end: Annotated[
         datetime | None,

@@ -1,14 +1,16 @@
 """What the live topics say: how far the archive reaches, and for which live offsets a replay vouches.
 
 A replay of everything from one time up to ``to`` vouches for the live offsets below U when no record below U can be
-missing from the archive's part of that range. U is taken first, as the first offset of a record that is not older than
-``to`` (by arrival in a mirror's target, by event time at the source), less a margin for the brokers' clocks; then the
-archive is asked, and must have stored everything up to ``to``. What is archived is behind the archive's commit; what is
-not arrives later than U was taken, hence above it.
+missing from the archive's part of that range. The ends of the live topic are taken first; then the archive is asked,
+and must have stored everything up to ``to``. U is the first offset of a record that is not older than ``to`` (by
+arrival in a mirror's target, by event time at the source), less a margin for clocks, and at most the end taken first.
+At the source the first record that is not archived is not older than ``to``, so U lies at or below it. A copy is below
+U only when it arrived, and so its original, before ``to`` and before the archive was asked: which had it then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +20,16 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 
 from connectors.kafka import KafkaClients, describe_topics, error_of, first_record, watermarks
 from schemas.errors import ConfigError, RetryableError
+from schemas.replay import noted_ms
 
 ANSWER_BOUND_S: Final = 20.0
 
 CLOCK_MARGIN_MS: Final = 5_000
 """Clocks of brokers, of DynamoDB and of this machine differ by less."""
+
+
+BEGIN_MARGIN_MS: Final = 3_600_000
+"""How much older than its arrival in a region a change may be (a mirror that lagged), and still be in the replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class LivePartition:
     end: int
     committed: int | None
     """What the live group has committed."""
+    written_ms: int | None = None
+    """When the records about that offset were written, as the group noted it."""
 
     @property
     def lapsed(self) -> bool:
@@ -72,12 +81,12 @@ class LiveTopic:
 
     def look(self, group: str, partitions: int) -> list[LivePartition]:
         """Where each partition and the group stand."""
-        committed = committed_of(self._clients, group, self._topic, partitions)
+        committed = commits_of(self._clients, group, self._topic, partitions)
         with closing(self._clients.reader()) as reader:
             spans = [watermarks(reader, self._topic, n, bound_s=ANSWER_BOUND_S) for n in range(partitions)]
-        return [LivePartition(n, low, end, committed[n]) for n, (low, end) in enumerate(spans)]
+        return [LivePartition(n, low, end, *committed[n]) for n, (low, end) in enumerate(spans)]
 
-    def until(self, to_ms: int, live: list[LivePartition]) -> list[int]:
+    def until(self, to_ms: int, live: Sequence[LivePartition]) -> list[int]:
         """The offset of each partition below which every record is older than ``to_ms``, by its timestamp."""
         with closing(self._clients.reader()) as reader:
             asked = [TopicPartition(self._topic, each.number, to_ms - CLOCK_MARGIN_MS) for each in live]
@@ -104,8 +113,30 @@ class LiveTopic:
         return Reach(reached_ms)
 
 
+def begin_of(live: Sequence[LivePartition]) -> int | None:
+    """When a replay must begin that fills what retention took, by what the group noted; None when nothing lapsed.
+
+    Raises:
+        ConfigError: a lapsed partition has no note, so nobody knows.
+    """
+    lapsed = [each for each in live if each.lapsed]
+    noted = [each.written_ms for each in lapsed if each.written_ms is not None]
+    if len(noted) < len(lapsed):
+        without = [each.number for each in lapsed if each.written_ms is None]
+        raise ConfigError(
+            f"no time is noted with the group's offsets of partitions {without}",
+            hint="give --from: an hour before the consumer's last good moment",
+        )
+    return min(noted) - BEGIN_MARGIN_MS if noted else None
+
+
 def committed_of(clients: KafkaClients, group: str, topic: str, partitions: int) -> list[int | None]:
-    """What a group has committed in each partition.
+    """What a group has committed in each partition. Errors as below."""
+    return [offset for offset, _ in commits_of(clients, group, topic, partitions)]
+
+
+def commits_of(clients: KafkaClients, group: str, topic: str, partitions: int) -> list[tuple[int | None, int | None]]:
+    """What a group has committed in each partition, and the time that it noted with it.
 
     Raises:
         RetryableError: its coordinator does not answer.
@@ -119,5 +150,5 @@ def committed_of(clients: KafkaClients, group: str, topic: str, partitions: int)
         raise RetryableError(f"no answer while reading the offsets of {group}", hint="try again") from error
     except KafkaException as error:
         raise error_of(error.args[0], f"reading the offsets of {group}") from error
-    offsets = {each.partition: each.offset for each in found}
-    return [None if (offset := offsets.get(n, -1)) < 0 else offset for n in range(partitions)]
+    commits = {each.partition: (each.offset, noted_ms(each.metadata)) for each in found if each.offset >= 0}
+    return [commits.get(n, (None, None)) for n in range(partitions)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,9 +15,9 @@ from connectors.s3 import ObjectStore
 from consumers.archive import all_runs, declared_in_archive, runs_of_key
 from consumers.archive.search import BESIDE_MS
 from feed.replay.archived import Archived
-from feed.replay.live import LivePartition, LiveTopic, committed_of
+from feed.replay.bounds import Bounds
+from feed.replay.live import LiveTopic, committed_of
 from feed.replay.request import Range, Request
-from feed.run.process import now_ms
 from producers.replay import (
     Asked,
     Counts,
@@ -33,7 +32,7 @@ from producers.replay import (
     may_go_on,
 )
 from schemas.errors import ConfigError, RetryableError
-from schemas.replay import NO_OFFSET, ReplayMarker
+from schemas.replay import ReplayMarker
 
 WAIT_POLL_S: Final = 2.0
 WAIT_STALL_S: Final = 600.0
@@ -78,13 +77,14 @@ class Replayer:
         self._clients = KafkaClients(config.regions[request.region].kafka, client_id=f"{config.feed}-replay")
         self._topic = ReplayTopic(self._clients, request.topic)
         self._live = LiveTopic(self._clients, config.feed)
+        self._bounds = Bounds(request, self._live)
 
     def dry_run(self, asked: Range) -> tuple[Counts, list[str]]:
         """What would be sent, and what the archive lacks; nothing is changed anywhere."""
-        selection, gaps = self._selected(asked)
-        counts = Counts(self._live.partitions(self._request.region))
-        gaps += self._gather(selection, counts, None, after="")
-        return counts, gaps
+        found = self._bounds.bounded(asked)
+        counts = Counts(len(found.live))
+        missing = self._gather(found.selection, counts, None, after="")
+        return counts, [*found.gaps, *missing]
 
     def send(self, asked: Range, *, resume: bool = False, accept_gaps: bool = False) -> ReplayState:
         """Send a replay whole, or the rest of one.
@@ -161,14 +161,18 @@ class Replayer:
 
     def _begin(self, asked: Range, existing: int | None, *, accept_gaps: bool) -> ReplayState:
         """A new replay; ``existing``: partitions of a topic that was made, into which nothing was written."""
-        partitions = existing or self._live.partitions(self._request.region)
-        live = self._live.look(self._request.group, partitions)
-        selection, gaps = self._selected(asked)
-        until = self._vouched(selection, live, accept_gaps=accept_gaps)
+        found = self._bounds.bounded(asked)
+        selection, partitions = found.selection, len(found.live)
+        if existing not in {None, partitions}:
+            raise ConfigError(
+                f"{self._request.topic} is there with {existing} partitions, the live topic has {partitions}",
+                hint="`feed replay --abort` deletes it",
+            )
+        until = self._bounds.vouched(found, accept_gaps=accept_gaps)
         counts = Counts(partitions)
         with tempfile.TemporaryDirectory(prefix="feed-replay-") as folder:
             sorter = self._sorter(folder)
-            gaps += self._gather(selection, counts, sorter, after="")
+            gaps = [*found.gaps, *self._gather(selection, counts, sorter, after="")]
             if gaps and not accept_gaps:
                 raise ConfigError(
                     gaps[0],
@@ -214,49 +218,6 @@ class Replayer:
         if state is None or not state.ended or list(state.counts) != sending.counts:
             raise ConfigError(f"{self._request.topic} does not hold what was sent", hint="was it deleted meanwhile?")
         return state
-
-    def _selected(self, asked: Range) -> tuple[Selection, list[str]]:
-        """The range with its open end filled in; what the archive has not stored yet of it."""
-        config, archive = self._request.config, self._request.archive
-        source = KafkaClients(config.regions[archive.region].kafka, client_id=f"{config.feed}-replay")
-        topic = LiveTopic(source, config.feed)
-        group = f"{config.feed}.{self._request.archive_name}"
-        reach = topic.reach(group, topic.partitions(archive.region), now_ms())
-        if asked.from_ms is None:
-            raise ConfigError("no --from is given", hint="the time from which on the group lacks changes, in UTC")
-        to_ms = reach.to_ms if asked.to_ms is None else asked.to_ms
-        if asked.to_ms is None and reach.fault:
-            raise ConfigError(reach.fault, hint="give --to; with --accept-gaps what there is is replayed")
-        if to_ms <= asked.from_ms:
-            raise ConfigError(
-                f"the range is empty: --to ({_text(to_ms)}) is not after --from ({_text(asked.from_ms)})",
-                hint="without --to it reaches as far as the archive does",
-            )
-        gaps = []
-        if reach.fault:
-            gaps.append(reach.fault)
-        elif to_ms > reach.to_ms:
-            gaps.append(f"the archive reaches up to {_text(reach.to_ms)} by now, --to is {_text(to_ms)}")
-        key = None if asked.order is None else asked.order.encode()
-        return Selection(asked.from_ms, to_ms, key), gaps
-
-    def _vouched(self, selection: Selection, live: list[LivePartition], *, accept_gaps: bool) -> list[int]:
-        """For each partition the live offset up to which the replay fills what retention took.
-
-        Raises:
-            ConfigError: a partition has lapsed, and the range ends before its live part begins.
-        """
-        if selection.key is not None:
-            return [NO_OFFSET] * len(live)
-        until = self._live.until(selection.to_ms, live)
-        short = [each.number for each, offset in zip(live, until, strict=True) if each.lapsed and offset < each.low]
-        if short and not accept_gaps:
-            raise ConfigError(
-                f"the live topic of {self._request.region} begins after --to on partitions {short}, "
-                f"and {self._request.group} has not read what lies between",
-                hint="give a later --to, or none: then the replay reaches as far as the archive does",
-            )
-        return until
 
     def _gather(self, selection: Selection, counts: Counts, sorter: Sorter | None, *, after: str) -> list[str]:
         archive = self._request.archive
@@ -310,7 +271,3 @@ class Replayer:
         """What the group has yet to read of each partition."""
         read = committed_of(self._clients, self._request.read_by, self._request.topic, partitions)
         return [max(0, end - (done or 0)) for end, done in zip(self._ends(partitions), read, strict=True)]
-
-
-def _text(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -136,6 +136,9 @@ def test_the_warehouse_is_filled_again_after_retention_lapsed(feed: ReplayFeed) 
     begin = ("--group", "warehouse", "--from", iso(steps[0][0].occurred_at_ms))
     short = feed.run(*begin, "--to", iso(steps[1][0].occurred_at_ms))
     assert (short.exit_code, "begins after --to on partitions [0, 1]" in short.output) == (2, True), short.output
+    late = feed.run("--group", "warehouse", "--from", iso(steps[2][0].occurred_at_ms))
+    assert (late.exit_code, "lacks changes of partitions [0, 1]" in late.output) == (2, True), late.output
+    begin = ("--group", "warehouse")  # from where the group's commits say, to where the archive reaches
     dry = feed.run(*begin, "--dry-run")
     assert (dry.exit_code, "120 changes" in dry.output) == (0, True), dry.output
     assert describe_topics(feed.kafka.admin(), [f"{feed.name}.replay.warehouse"]) == {}

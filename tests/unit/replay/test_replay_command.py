@@ -17,9 +17,10 @@ from feed.config import FeedConfig, parse_config
 from feed.config.consumers import TAKES_NO_REPLAY
 from feed.replay import Range, request_of
 from feed.replay.archived import Archived
-from feed.replay.live import LivePartition
+from feed.replay.live import LivePartition, begin_of
 from schemas.control import ControlEvent, ControlKind
 from schemas.errors import ConfigError, FatalError
+from schemas.replay import commit_note, noted_ms
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 from tests.unit.replay.archived import START_MS
 from tests.unit.replay.archived import Archived as Change
@@ -164,3 +165,14 @@ def test_what_has_lapsed() -> None:
     assert not LivePartition(0, 7, 9, None).lapsed
     assert not Range().given
     assert Range(order="o-1").given
+
+
+def test_a_replay_begins_where_the_group_stands() -> None:
+    """An hour before the earliest time noted with a lapsed partition's commit; without a note it is asked for."""
+    whole, lapsed = LivePartition(0, 7, 9, 8, START_MS), LivePartition(1, 7, 9, 3, START_MS + 1)
+    assert begin_of([whole]) is None
+    assert begin_of([whole, lapsed]) == START_MS + 1 - 3_600_000
+    with pytest.raises(ConfigError, match=r"no time is noted .* \[1\]"):
+        begin_of([whole, LivePartition(1, 7, 9, 3)])
+    assert noted_ms(commit_note(START_MS)) == START_MS
+    assert [noted_ms(text) for text in (None, "", "someone's own", "at_ms=", "5")] == [None] * 5
