@@ -119,6 +119,8 @@ def _write(out: Path | None, name: str, text: str) -> None:
         return
     out.mkdir(parents=True, exist_ok=True)
     (out / name).write_text(text, encoding="utf-8")
+    if name.endswith(".sh"):
+        (out / name).chmod(0o755)
     typer.echo(f"wrote {out / name}", err=True)
 
 

