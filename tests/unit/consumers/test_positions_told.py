@@ -53,7 +53,7 @@ class LedgerWriter:
     def tick(self, now_ms: int) -> None:
         """Nothing is due."""
 
-    def flush(self) -> None:
+    def flush(self, within_ms: int | None = None) -> None:
         """Everything is durable."""
 
     def durable(self) -> int:
