@@ -15,8 +15,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from producers.replay.murmur import partition_of
 from schemas.headers import Facts
+from schemas.partitioner import partition_of_key
 from schemas.version import EPOCH_DIGITS, SEQUENCE_DIGITS, Version
 
 CREATE_TIME: Final = 1
@@ -141,7 +141,7 @@ def _milliseconds(text: str) -> int:
 def _partitions(keys: Any, partitions: int) -> pa.Array[Any]:
     """Each key's partition; a key that comes again is hashed once."""
     coded: Any = _array(keys).dictionary_encode()
-    by_code = pa.array([partition_of(key, partitions) for key in coded.dictionary.to_pylist()], pa.int32())
+    by_code = pa.array([partition_of_key(key, partitions) for key in coded.dictionary.to_pylist()], pa.int32())
     found: pa.Array[Any] = by_code.take(coded.indices)
     return found
 

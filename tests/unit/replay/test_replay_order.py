@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.replay import Counts, Selection, Sorter, gather
-from producers.replay.murmur import murmur2, partition_of
 from producers.replay.plan import records_of
 from producers.replay.rows import select
 from schemas.errors import FatalError
 from schemas.headers import facts_of
+from schemas.partitioner import murmur2, partition_of_key
 from tests.unit.replay.archived import START_MS, Archived, table_of
 
 EVERYTHING = Selection(0, START_MS * 2)
@@ -51,7 +51,7 @@ def test_every_change_once_in_the_order_of_versions(tmp_path_factory, tables: li
     assert {(fact.epoch, fact.sequence, fact.event_id) for fact in facts} == wanted
     kept = {(r.key.encode(), r.value, tuple(r.headers())) for table in tables for r in table}
     assert all((key, value, tuple(headers)) in kept for _, key, value, headers in found)
-    assert all(partition == partition_of(key, 3) for partition, key, _, _ in found)
+    assert all(partition == partition_of_key(key, 3) for partition, key, _, _ in found)
 
 
 def test_pieces_and_levels_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,9 @@ def test_counts_of_a_dry_run() -> None:
     assert counts.by_op == {"c": 1, "u": 2}
     assert counts.by_hour == {hour: 2, hour + 1: 1}
     assert sum(counts.by_partition.values()) == 3
-    assert all(counts.by_partition[n] == sum(partition_of(r.key.encode(), 2) == n for r in records[:3]) for n in (0, 1))
+    assert all(
+        counts.by_partition[n] == sum(partition_of_key(r.key.encode(), 2) == n for r in records[:3]) for n in (0, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,4 +148,4 @@ def test_keys_go_where_the_client_sends_them() -> None:
     assert producer.flush(10) == 0
     partitions = len(producer.list_topics("orders", timeout=10).topics["orders"].partitions)
     assert partitions > 1
-    assert chosen == {key: partition_of(key, partitions) for key in keys}
+    assert chosen == {key: partition_of_key(key, partitions) for key in keys}
