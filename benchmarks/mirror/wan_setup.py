@@ -16,6 +16,7 @@ class Setup:
         source_compression: of the feed's producer, whose batches a consumer fetches as they lie.
         copy_compression: of MirrorMaker's producer.
         transaction_ms: how long the feed's producer gathers a transaction.
+        source_linger_ms: how long it gathers a batch within one.
         linger_ms: of MirrorMaker's producer.
         batch_bytes: the same.
     """
@@ -25,6 +26,7 @@ class Setup:
     source_compression: str = "zstd"
     copy_compression: str = "lz4"
     transaction_ms: int = 100
+    source_linger_ms: int = 5
     linger_ms: int = 5
     batch_bytes: int = 131_072
 
@@ -44,6 +46,8 @@ SETUPS = (
     Setup("at the target, none", source_compression="none"),
     Setup("at the target, transactions of 50 ms", transaction_ms=50),
     Setup("at the target, transactions of 250 ms", transaction_ms=250),
+    Setup("at the target, the feed's producer lingers 100 ms", source_linger_ms=100),
+    Setup("at the target, the same, transactions of 250 ms", transaction_ms=250, source_linger_ms=250),
     Setup("at the target, copy: linger 0, 16 KiB", linger_ms=0, batch_bytes=16_384),
     Setup("at the target, copy: linger 50", linger_ms=50),
     Setup("at the source, zstd", runs_at="source", copy_compression="zstd"),

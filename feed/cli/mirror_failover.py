@@ -64,7 +64,7 @@ def run(
     if as_json:
         typer.echo(json.dumps(_document(plans, facts, faults, done=done), indent=2))
     else:
-        _print(plans, facts, faults, done=done)
+        show(plans, facts, faults, done=done)
     return faults
 
 
@@ -90,7 +90,8 @@ def _source_faults(config: FeedConfig, source: str, groups: tuple[str, ...], *, 
     return tuple(f"{group} still has {count} members in {source}: stop them." for group, count in running.items())
 
 
-def _print(plans: list[GroupPlan], facts: CopyFacts, faults: tuple[str, ...], *, done: bool) -> None:
+def show(plans: list[GroupPlan], facts: CopyFacts, faults: tuple[str, ...], *, done: bool) -> None:
+    """A table and what it means."""
     console = Console()
     table = Table(
         "group", "partition", "done at the source", "committed here", "begins at", "why", "read again, at most"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrormaker.failover import Begin, Checkpoint, plan_group, read_checkpoints
+from feed.cli.mirror_failover import show
+from mirrormaker.failover import Begin, Checkpoint, CopyFacts, plan_group, read_checkpoints
 from schemas.errors import PoisonError
 
 PLACE = ("orders", 0)
@@ -78,3 +79,18 @@ def test_what_stands_against_a_plan_is_said() -> None:
     assert "60 is committed here" in planned(at(50), committed=60).faults[0]
     assert planned(at(50), committed=60, allow_back=True).faults == ()
     assert "another topic" in planned(at(150)).faults[0]
+
+
+def test_a_plan_is_told_to_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where each partition begins and why, what is read again at most, what is gone, what stands against it."""
+    plan = planned(at(5), low=10, high=40, members=1)
+    facts = CopyFacts((at(5),), {PLACE: (10, 40)}, {PLACE: 0})
+    show([plan], facts, plan.faults, done=False)
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "reads at most 30 records again; 5 offsets are gone here",
+        "runs already",
+        "nothing was changed",
+        "12",
+    ):
+        assert words in said
