@@ -25,7 +25,7 @@ from feed.testing import create_topics
 from schemas import bundled
 from schemas.change import Change
 from schemas.headers import headers_of
-from tests.unit.analytics.loading import CODEC, change
+from tests.unit.analytics.loading import CODEC, change, prepared
 from tests.unit.consumers.consumer_contract import FAST, WAIT_S, until
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 from tests.unit.memory_warehouse import MemoryWarehouse
@@ -121,7 +121,9 @@ class Feed:
         return int(found.offset)
 
     def ledger(self) -> int:
-        """The next offset in the warehouse."""
+        """The next offset in the warehouse; -1 before there is one."""
+        if not prepared(self.warehouse):
+            return -1
         rows = self.warehouse.rows("SELECT next_offset FROM public.load_ledger")
         return int(rows[0]["next_offset"]) if rows else -1
 

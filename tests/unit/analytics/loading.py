@@ -99,3 +99,8 @@ def ledger(warehouse: MemoryWarehouse) -> dict[tuple[str, int], int]:
     """The next offset by topic id and partition."""
     rows = warehouse.rows("SELECT topic_id, partition_number, next_offset FROM public.load_ledger")
     return {(row["topic_id"], row["partition_number"]): row["next_offset"] for row in rows}
+
+
+def prepared(warehouse: MemoryWarehouse) -> bool:
+    """Whether a loader has made the tables already."""
+    return bool(warehouse.rows("SELECT column_name FROM svv_columns WHERE table_name = 'load_ledger'"))

@@ -13,7 +13,7 @@ from consumers.runtime import Partition, Record
 from consumers.runtime.build import wall_clock_ms
 from schemas import bundled
 from schemas.errors import RetryableError
-from tests.unit.analytics.loading import CODEC, change
+from tests.unit.analytics.loading import CODEC, change, prepared
 from tests.unit.consumers.consumer_contract import Running, until, value_of
 from tests.unit.consumers.test_runtime_on_memory import MemoryRig
 from tests.unit.memory_store import InlineExecutor, MemoryStore
@@ -108,7 +108,9 @@ class Rig(MemoryRig):
 
 
 def ledger_of(warehouse: MemoryWarehouse) -> int:
-    """The next offset of partition 0."""
+    """The next offset of partition 0; -1 before there is one."""
+    if not prepared(warehouse):
+        return -1
     rows = warehouse.rows("SELECT next_offset FROM public.load_ledger WHERE partition_number = 0")
     return int(rows[0]["next_offset"]) if rows else -1
 
