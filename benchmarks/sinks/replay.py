@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from backlog import FETCH, START_MS, fetches
 from prometheus_client import CollectorRegistry
 
@@ -96,8 +97,9 @@ def make(root: Path, records: int, partitions: int) -> None:
     print(f"made {records} records, {len(objects)} objects, {sum(f.stat().st_size for f in objects) / 1e6:.0f} MB")
 
 
-def send(root: Path, clients: KafkaClients, partitions: int, memory_bytes: int) -> None:
-    """Replay it, and say what that took."""
+def send(root: Path, clients: KafkaClients, partitions: int, memory_bytes: int) -> int:
+    """Replay it, and say what that took; how many there were."""
+    pa.set_memory_pool(pa.system_memory_pool())  # as the command does
     store = Folder(root)
     topic = ReplayTopic(clients, TOPIC)
     topic.create(TopicSpec(TOPIC, partitions, 1, {"retention.ms": "-1"}), read_by="orders.warehouse.replay")
@@ -127,6 +129,7 @@ def send(root: Path, clients: KafkaClients, partitions: int, memory_bytes: int) 
         f"{gathered_cpu - cpu:.1f} CPU s; merging and sending {ended - gathered:.1f} s, "
         f"{counts.records / (ended - gathered):.0f}/s, {ended_cpu - gathered_cpu:.1f} CPU s), peak {peak:.0f} MB"
     )
+    return counts.records
 
 
 def check(clients: KafkaClients, partitions: int, records: int) -> None:
@@ -175,8 +178,8 @@ def main() -> None:
             broker.start()
             broker.wait_ready()
             clients = KafkaClients(KafkaSettings(bootstrap_servers=broker.bootstrap), client_id="benchmark")
-            send(given.folder, clients, given.partitions, given.memory_mib * 2**20)
-            check(clients, given.partitions, given.records)
+            records = send(given.folder, clients, given.partitions, given.memory_mib * 2**20)
+            check(clients, given.partitions, records)
         finally:
             broker.finish()
             guardian.close()
