@@ -88,8 +88,6 @@ _DELETED: Final = Column("feed_deleted", "BOOLEAN", None)  # type: ignore[arg-ty
 def _evolve_table(tables: Tables, table: str, wanted: Sequence[Column], present: Present) -> list[str]:
     new = [column for column in wanted if column.name not in present]
     widened = [c for c in wanted if c.name in present and present[c.name] != _bare(c.redshift)]
-    if widened:
-        return _copy(tables, table, wanted, present, widened)
     added = [f"ALTER TABLE {table} ADD COLUMN {quoted(column.name)} {column.redshift}" for column in new]
     # the image of a deleted item has no fields, so it has no defaults either
     living = f"WHERE feed_op <> {literal(Op.DELETE)}"
@@ -98,7 +96,7 @@ def _evolve_table(tables: Tables, table: str, wanted: Sequence[Column], present:
         for column in new
         if column.default is not None
     ]
-    return [*added, *filled]
+    return [*(_copy(tables, table, wanted, present, widened) if widened else added), *filled]
 
 
 def _copy(
@@ -112,25 +110,24 @@ def _copy(
     ]
     faults += [f"column {name} of {table} is none of the feed's" for name in set(present) - {c.name for c in wanted}]
     if faults:
-        hint = "rename the tables, and let `feed replay` fill new ones; nothing was changed"
+        hint = "rename the tables: new ones are made, and `feed snapshot` fills them; nothing was changed"
         raise ConfigError(faults[0], hint=hint, faults=tuple(faults))
     name = table.partition(".")[2]
     kept = [column for column in wanted if column.name in present]
-    values = ", ".join(
-        f"JSON_PARSE({quoted(column.name)})"
-        if column in widened and column.redshift == SUPER
-        else f"CAST({quoted(column.name)} AS {column.redshift})"
-        if column in widened
-        else quoted(column.name)
-        for column in kept
-    )
+    values = ", ".join(_widen(column) if column in widened else quoted(column.name) for column in kept)
     create = next(text for text in tables.create() if f"EXISTS {table} " in text)
+    # by a temporary table, since a renamed one would keep the name of its key, which the new one needs
     return [
-        f"ALTER TABLE {table} RENAME TO {name}_narrow",
+        f"CREATE TEMP TABLE {name}_narrow AS SELECT * FROM {table}",
+        f"DROP TABLE {table}",
         create,
-        f"INSERT INTO {table} ({names(kept)}) SELECT {values} FROM {table}_narrow",
-        f"DROP TABLE {table}_narrow",
+        f"INSERT INTO {table} ({names(kept)}) SELECT {values} FROM {name}_narrow",
     ]
+
+
+def _widen(column: Column) -> str:
+    name = quoted(column.name)
+    return f"JSON_PARSE({name})" if column.redshift == SUPER else f"CAST({name} AS {column.redshift})"
 
 
 def _can_widen(present: str, wanted: str) -> bool:

@@ -158,6 +158,21 @@ def test_types_widen_by_a_copy(warehouse: MemoryWarehouse) -> None:
     assert kinds[2]["numeric_precision"] == 18
 
 
+def test_a_copy_fills_new_columns_too(warehouse: MemoryWarehouse) -> None:
+    """A schema that widens one field and gains another: the old rows are wider and have the default."""
+    image = order(without=("currency",))
+    narrow = copy.deepcopy(image)
+    for field in narrow["fields"]:
+        if field["name"] == "revision":
+            field["type"] = "int"
+    _, writer = Process(warehouse, image=narrow).open()
+    writer.add([record(0, change(0, "o-1", sequence=1)), record(1, change(1, "o-2", sequence=2, op=Op.DELETE))])
+    writer.flush()
+    Process(warehouse, image=order(more=ADDED)).open()
+    rows = warehouse.rows("SELECT revision, currency, channel FROM public.orders_history ORDER BY feed_ordinal")
+    assert [tuple(row.values()) for row in rows] == [(1, None, "web"), (None, None, None)]
+
+
 def test_a_type_that_does_not_fit_is_refused(warehouse: MemoryWarehouse) -> None:
     """Text does not become a number: the consumer says which column, and nothing is changed."""
     image = bundled.load("order")
