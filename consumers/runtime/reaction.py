@@ -11,7 +11,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from connectors.telemetry import LATENCY_BUCKETS_S
-from schemas.change import Change
+from schemas.change import Change, Op
 
 TimeOf = Callable[[Change], int | None]
 """When the write behind a change happened, in milliseconds since the epoch; None when the change does not say."""
@@ -20,14 +20,15 @@ TimeOf = Callable[[Change], int | None]
 def time_of(attribute: str | None) -> TimeOf:
     """Take the time from a number attribute of the after-image.
 
-    A delete has no after-image, so it has no time: its before-image holds the time of an earlier write. Without an
-    attribute the time of capture is used.
+    A delete has no after-image, so it has no time: its before-image holds the time of an earlier write. A row of a
+    snapshot has none either: nobody waits for it since its item was written. Without an attribute the time of capture
+    is used.
     """
     if attribute is None:
         return lambda change: change.captured_at_ms
 
     def read(change: Change) -> int | None:
-        at_ms = change.after.get(attribute) if change.after is not None else None
+        at_ms = change.after.get(attribute) if change.after is not None and change.op is not Op.READ else None
         return int(at_ms) if isinstance(at_ms, (int, float, Decimal)) else None
 
     return read

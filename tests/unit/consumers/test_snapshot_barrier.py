@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.runtime import MemoryBroker
+from consumers.runtime import MemoryBroker, time_of
 from consumers.runtime.lanes import Lanes, Task
 from consumers.runtime.memory import MemoryRecord
+from schemas.change import Op
 from schemas.errors import PoisonError, RetryableError
 from schemas.marker import SnapshotMarker, marker_headers
 from tests.unit.consumers.consumer_contract import AWAY, Recorder, Running, until, value_of
 from tests.unit.consumers.test_runtime_on_memory import MemoryRig
+from tests.unit.order_changes import change, order
 
 MARKER = SnapshotMarker(epoch=2, partition=0, partitions=2, at_ms=5)
 
@@ -126,3 +128,11 @@ def test_a_barrier_is_handed_out_after_all_before_it(schedule: list[str]) -> Non
     assert done == set(range(offset))
     assert len(lanes) == 0
     assert lanes.load(0, 0).records == 0
+
+
+def test_a_row_has_no_reaction_time() -> None:
+    """Its item may have been written years ago: that says nothing of how fast the feed is."""
+    read = time_of("updatedAt")
+    row = change(Op.READ, None, order("paid", 3), sequence=0, epoch=2)
+    assert read(row) is None
+    assert read(change(Op.UPDATE, order("paid", 2), order("paid", 3), sequence=7)) is not None
