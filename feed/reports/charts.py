@@ -71,6 +71,7 @@ def orders_by_status(rows: Sequence[Row], bucket: str, palette: Palette) -> str:
     canvas = Canvas(palette, WIDTH, 500, title="Orders by status", note=f"Orders in each status, {moments.said}")
     colours, across = canvas.colours, moments.scale()
     canvas.text(24, 92, "On their way, orders", size=13, bold=True)
+    canvas.text(WIDTH - 20, 92, "at the end", soft=True, to="end")
     stacked = list(zip(ON_THE_WAY, colours.steps, strict=True))
     _stack(canvas, across, (108, 258), [(status, standing[status], colour) for status, colour in stacked])
     canvas.text(24, 306, "At their end, orders", size=13, bold=True)
@@ -130,6 +131,7 @@ def throughput(rows: Sequence[Row], bucket: str, palette: Palette) -> str:
         for kind, colour in (("updated", colours.steps[2]), ("created", colours.steps[0]), ("deleted", colours.bad))
     ]
     down = _stack(canvas, across, (84, 312), series, last=False)
+    canvas.text(WIDTH - 20, 84, "in all", soft=True, to="end")
     mean = total / len(moments.all)
     canvas.line([(LEFT, down(mean)), (RIGHT, down(mean))], colours.ink, width=1.2, dashed=True)
     canvas.text(LEFT + 8, down(mean) - 8, f"mean {mean:,.0f} a {bucket}", bold=True)
