@@ -73,7 +73,8 @@ def _check_parameters(statement: exp.Copy) -> None:
         raise Refused(f"ERROR: COPY parameter {', '.join(unknown)} is not supported for PARQUET")
     if "MANIFEST" not in given or "FORMAT PARQUET" not in given:
         raise Refused("not emulated: COPY without FORMAT AS PARQUET MANIFEST")
-    if not statement.args.get("credentials"):
+    credentials = statement.args.get("credentials")
+    if credentials is None or not any(credentials.args.values()):
         raise Refused("ERROR: COPY needs IAM_ROLE or credentials")
 
 

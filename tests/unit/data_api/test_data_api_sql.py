@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pyarrow as pa
@@ -228,3 +229,41 @@ def test_copy_needs_every_mandatory_file(redshift: Redshift, s3: FakeS3) -> None
     redshift.run(["CREATE TABLE t (a BIGINT)"], token="1")
     with pytest.raises(StatementError, match="Mandatory url"):
         redshift.run([COPY], token="2")
+
+
+@pytest.mark.parametrize(
+    "sql,why",
+    [
+        (COPY.replace(f"IAM_ROLE '{ROLE}' ", ""), "IAM_ROLE or credentials"),
+        (COPY + " DELIMITER ','", "not supported for PARQUET|syntax"),
+        (COPY.replace("FORMAT AS PARQUET MANIFEST", "FORMAT AS PARQUET"), "not emulated"),
+    ],
+)
+def test_copy_needs_a_role_and_takes_few_parameters(redshift: Redshift, s3: FakeS3, sql: str, why: str) -> None:
+    """COPY of a columnar file takes a role and next to nothing else."""
+    size = s3.put_table("f", pa.table({"x": pa.array([1], pa.int64())}))
+    s3.put_manifest("m", [("f", size)])
+    redshift.run(["CREATE TABLE t (a BIGINT)"], token="1")
+    with pytest.raises(StatementError, match=why):
+        redshift.run([sql], token="2")
+
+
+@pytest.mark.parametrize(
+    "entries,why",
+    [([], "no files found"), ([{"url": "s3://b/f", "mandatory": True}], "content_length")],
+)
+def test_copy_reads_its_manifest(redshift: Redshift, s3: FakeS3, entries: list[dict[str, object]], why: str) -> None:
+    """A manifest names files, and of a columnar one its size."""
+    s3.put_table("f", pa.table({"x": pa.array([1], pa.int64())}))
+    s3.objects["m"] = json.dumps({"entries": entries}).encode()
+    redshift.run(["CREATE TABLE t (a BIGINT)"], token="1")
+    with pytest.raises(StatementError, match=why):
+        redshift.run([COPY], token="2")
+
+
+def test_truncate_commits(redshift: Redshift) -> None:
+    """What stands before a TRUNCATE in its batch stays, though the batch fails later."""
+    redshift.run(["CREATE TABLE t (a INTEGER)", "CREATE TABLE u (a INTEGER)"])
+    with pytest.raises(StatementError):
+        redshift.run(["INSERT INTO t (a) VALUES (1)", "TRUNCATE TABLE u", "SELECT nothing"])
+    assert redshift.query("SELECT COUNT(*) AS n FROM t") == [{"n": 1}]
