@@ -9,7 +9,7 @@ from producers.snapshot.parts import NotAdoptedError, ReplacedError, Stage
 from producers.snapshot.run import SnapshotRun
 from producers.stream.ports import Clock
 from producers.stream.view import View
-from schemas.errors import FatalError
+from schemas.errors import FatalError, RetryableError
 from schemas.snapshot import SnapshotState
 
 WATCH_MS = 1_000
@@ -48,16 +48,15 @@ class Resnapshot:
         now = self._clock.steady_ms()
         if now < self._again_at_ms:
             return min(WATCH_MS, self._again_at_ms - now)
-        if self._run is None:
-            if not self._wanted():
-                return WATCH_MS
-            self._run = self._make()
+        if self._run is None and not self._wanted():
+            return WATCH_MS
         try:
+            self._run = self._run or self._make()
             wait = self._run.step()
         except ReplacedError as error:
             _log.info("snapshot left to another run error=%s", error)
             return self._pause()
-        except NotAdoptedError as error:
+        except (NotAdoptedError, RetryableError) as error:
             _log.warning("snapshot waits error=%s hint=%s", error, error.hint)
             self._tell(str(error))
             return self._pause()
