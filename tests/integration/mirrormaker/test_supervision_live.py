@@ -61,6 +61,7 @@ def supervised(
     mirror_bench: MirrorBench, unique_name: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Supervised]:
     monkeypatch.setenv("LOOK_EVERY_S", "1")
+    monkeypatch.setenv("STOP_WITHIN_S", "5")
     feed = unique_name("orders")
     mirror_bench.create(feed)
     mirror = Supervised(mirror_bench, feed)
