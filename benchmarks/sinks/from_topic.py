@@ -11,6 +11,7 @@ records of a partition, written to the same S3 server: no minutes, no chain, no 
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import json
 import os
@@ -40,6 +41,7 @@ from feed.local import Broker, Guardian, LocalSettings, Site
 from feed.local import ObjectStore as S3Server
 from feed.local.jars import kafka_jars
 from feed.local.tools import require_java
+from feed.run.sinks import COLLECTOR_THRESHOLDS
 from feed.testing import create_topics
 
 KINDS = ("bare", "archive", "audit")
@@ -73,7 +75,10 @@ def child(told: dict[str, Any]) -> None:
     clients = KafkaClients(settings, client_id="bench")
     store = ObjectStore(AwsClients(AwsSettings.model_validate(told["aws"])).client("s3"), told["bucket"])
     before = resource.getrusage(resource.RUSAGE_SELF)
-    pa.set_memory_pool(pa.system_memory_pool())  # as `feed run consumer` does
+    if told["kind"] != "bare":  # as `feed run consumer` does
+        pa.set_memory_pool(pa.system_memory_pool())
+        gc.freeze()
+        gc.set_threshold(*COLLECTOR_THRESHOLDS)
     took = runtime(clients, store, told) if told["kind"] in {"archive", "audit"} else bare(clients, store, told)
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime

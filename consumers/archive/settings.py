@@ -26,7 +26,7 @@ class ArchiveSettings(Settings):
     minute and its grace, so that a steady flow makes one object a minute and partition."""
     object_bytes: int = Field(default=8 * 1024 * 1024, ge=4_096)
     """A minute that takes this much memory is closed; it goes on in another object."""
-    memory_bytes: int = Field(default=48 * 1024 * 1024, ge=1024 * 1024)
+    memory_bytes: int = Field(default=40 * 1024 * 1024, ge=1024 * 1024)
     """Bound for all open minutes of all partitions together: above it the largest is closed early."""
     index_after_ms: int = Field(default=600_000, ge=0)
     """The index of an hour is written this long after the hour's end; what comes later is listed beside it, and indexed

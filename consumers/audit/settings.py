@@ -21,7 +21,7 @@ class AuditSettings(Settings):
     PUTs that costs."""
     segment_bytes: int = Field(default=8 * 1024 * 1024, ge=4_096)
     """A segment is closed at this size in memory, however young it is."""
-    memory_bytes: int = Field(default=48 * 1024 * 1024, ge=1024 * 1024)
+    memory_bytes: int = Field(default=40 * 1024 * 1024, ge=1024 * 1024)
     """Bound for all open segments together: above it the largest is closed early."""
     retention_days: int = Field(default=7 * 365, ge=1)
     """How long Object Lock keeps every segment from its writing on, in COMPLIANCE mode: nobody can shorten it, the

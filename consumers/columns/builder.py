@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from consumers.columns.stored import HEADER, SCHEMA
 from consumers.runtime.contracts import Record
 
-CHUNK_RECORDS: Final = 512
+CHUNK_RECORDS: Final = 256
 """Records kept as Python objects before they become Arrow columns, which take about a fifth of the memory."""
 
-REPEATS: Final = 4 * CHUNK_RECORDS
+REPEATS: Final = 8 * CHUNK_RECORDS
 """Records whose header names are one piece of memory, however many batches have them."""
 
 RECORD_OVERHEAD_BYTES: Final = 2_500
@@ -78,9 +78,9 @@ class RecordColumns:
     def _compact(self) -> None:
         if not self._pending:
             return
-        batch = _batch_of(self._pending)
+        batch, shared_bytes = _batch_of(self._pending)
         self._batches.append(batch)
-        self._batch_bytes += batch.nbytes
+        self._batch_bytes += batch.nbytes - shared_bytes
         self._pending = []
         self._pending_bytes = 0
 
@@ -95,7 +95,8 @@ def _count_through(table: pa.Table, offset: int) -> int:
     return below.num_rows
 
 
-def _batch_of(records: Sequence[Record]) -> pa.RecordBatch:
+def _batch_of(records: Sequence[Record]) -> tuple[pa.RecordBatch, int]:
+    """The columns of some records, and how many of their bytes are shared with other batches."""
     headers = _headers_of([record.headers() or [] for record in records])
     stamps = [record.timestamp() for record in records]
     columns: list[pa.Array[Any]] = [
@@ -110,7 +111,7 @@ def _batch_of(records: Sequence[Record]) -> pa.RecordBatch:
         pa.array([_number(text) for text in headers.of("ce_ordinal")], pa.int64()),
         _text([_op_of(kind) for kind in headers.of("ce_type")]),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA), headers.shared_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class _Headers:
 
     column: pa.Array[Any]
     of: Callable[[str], Sequence[bytes | None]]
+    shared_bytes: int
+    """Of the column: the names, where other batches have the same."""
 
 
 def _headers_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> _Headers:
@@ -132,9 +135,10 @@ def _headers_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> _Headers:
     width = len(headers[0])
     pattern = tuple(names[:width])
     uniform = set(map(len, headers)) == {width} and names == list(pattern) * len(headers)
+    shared = uniform and width > 0 and len(headers) <= REPEATS
     if uniform and width:
         offsets = pa.array(range(0, len(names) + 1, width), pa.int32())
-        flat_names = _repeated(pattern)[: len(names)] if len(headers) <= REPEATS else pa.array(names, pa.string())
+        flat_names = _repeated(pattern)[: len(names)] if shared else pa.array(names, pa.string())
         where = {name: position for position, name in enumerate(pattern)}  # of a repeated one the last
 
         def of(name: str) -> Sequence[bytes | None]:
@@ -148,7 +152,7 @@ def _headers_of(headers: Sequence[Sequence[tuple[str, bytes]]]) -> _Headers:
             return [fact.get(name) for fact in facts]
 
     flat = pa.StructArray.from_arrays([flat_names, pa.array(values, pa.binary())], fields=list(HEADER))
-    return _Headers(pa.ListArray.from_arrays(offsets, flat), of)
+    return _Headers(pa.ListArray.from_arrays(offsets, flat), of, flat_names.nbytes if shared else 0)
 
 
 @lru_cache(maxsize=8)

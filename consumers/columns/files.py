@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,9 @@ IDENTITY_COLUMNS: Final = ("offset", "event_id", "key", "value")
 """What two copies of one record must agree in."""
 
 _KNOWN: Final = ("cluster_id", "topic_id", "topic", "partition", "first", "last", "count")
+
+_ENCODING: Final = threading.Lock()
+"""One file at a time is encoded: Arrow takes several times the table for it. Uploads go side by side all the same."""
 
 ROW_GROUP_RECORDS: Final = 65_536
 """Records of a row group: the grain at which a reader skips by the statistics of offset, timestamp and key."""
@@ -59,13 +63,16 @@ def write_file(table: pa.Table, facts: FileFacts) -> bytes:
         **facts.more,
     }
     sink = io.BytesIO()
-    with pq.ParquetWriter(
-        sink,
-        table.schema,
-        compression="zstd",
-        use_dictionary=["shard", "op", "headers.list.element.name"],  # type: ignore[arg-type]  # the stubs know bool only
-        write_statistics=["offset", "timestamp_ms", "key", "event_id", "shard", "ordinal"],
-    ) as writer:
+    with (
+        _ENCODING,
+        pq.ParquetWriter(
+            sink,
+            table.schema,
+            compression="zstd",
+            use_dictionary=["shard", "op", "headers.list.element.name"],  # type: ignore[arg-type]  # the stubs know bool only
+            write_statistics=["offset", "timestamp_ms", "key", "event_id", "shard", "ordinal"],
+        ) as writer,
+    ):
         writer.write_table(table, row_group_size=ROW_GROUP_RECORDS)
         writer.add_key_value_metadata({FACTS_KEY.decode(): orjson.dumps(more).decode()})
     return sink.getvalue()
