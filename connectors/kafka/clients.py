@@ -162,7 +162,13 @@ class KafkaClients:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "fetch.wait.max.ms": FETCH_WAIT_MAX_MS,
-            # bounded: what is fetched ahead, for all partitions of a client together
-            "queued.max.messages.kbytes": 32 * 1024,
+            # bounded: what is fetched ahead, for all partitions of a client together. The queue counts keys and values
+            # only, and a response is packed: a megabyte of small changes with headers becomes 30 MB of messages
+            "queued.min.messages": 10_000,
+            "queued.max.messages.kbytes": 16 * 1024,
+            "fetch.message.max.bytes": 128 * 1024,
+            "fetch.max.bytes": 1024 * 1024,
+            # how long a full queue is left alone: with the default of a second, so short a queue runs dry
+            "fetch.queue.backoff.ms": 10,
             **overrides,
         }
