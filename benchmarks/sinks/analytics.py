@@ -183,15 +183,12 @@ def run(folder: Path, url: str, given: argparse.Namespace) -> dict[str, float]:
         rows += time.process_time() - cpu
         elapsed += time.perf_counter() - wall
         taken += len(batch)
-        if taken % given.load_records < FETCH:
+        if taken % given.load_records < FETCH or taken == given.records:
             wall, cpu = time.perf_counter(), time.process_time()
             writers[0].flush()
             loads += time.process_time() - cpu
-            elapsed += time.perf_counter() - wall
             each.append(time.perf_counter() - wall)
-    wall = time.perf_counter()
-    writers[0].flush()
-    elapsed += time.perf_counter() - wall
+            elapsed += each[-1]
     (answer,) = Redshift(client, RedshiftSettings(workgroup="local", copy_role="arn:role")).query(
         "SELECT COUNT(*) AS n FROM public.orders_history"
     )
