@@ -170,8 +170,8 @@ def test_headers_through_connects_own_converter(mirror_bench: MirrorBench, uniqu
 def test_copies_that_expire_on_arrival(mirror_bench: MirrorBench, unique_name: Callable[[str], str]) -> None:
     """MM41: with the source's times records that are older than the target's retention are deleted on arrival.
 
-    With LogAppendTime, as our topics have it, the same records stay. (Without exactly once: a transaction's mark has the
-    time of arrival, and keeps the records in its segment for as long.)
+    With LogAppendTime, as our topics have it, the same records stay. Without exactly once, since a transaction's mark
+    has the time of arrival and keeps the records of its segment for as long.
     """
     feed = unique_name("orders")
     good = render_dedicated(mirror_bench.flow(feed))
