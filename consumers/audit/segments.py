@@ -91,6 +91,15 @@ def read(stored: StoredObject) -> tuple[Link, Link | None, FileFacts]:
         FatalError: the object is no segment.
     """
     facts = read_facts(stored.body, name=stored.head.key)
+    return (*links_of(stored, facts), facts)
+
+
+def links_of(stored: StoredObject, facts: FileFacts) -> tuple[Link, Link | None]:
+    """A stored segment's link and the one it names as its predecessor, by its facts.
+
+    Raises:
+        FatalError: the object is no segment.
+    """
     if facts.more.get("kind") != KIND:
         raise FatalError(f"{stored.head.key} is no audit segment", hint="something else writes to the audit bucket")
     link = Link(
@@ -100,7 +109,7 @@ def read(stored: StoredObject) -> tuple[Link, Link | None, FileFacts]:
         sha256=hashlib.sha256(stored.body).hexdigest(),
         size=len(stored.body),
     )
-    return link, _from_json(facts.more["previous"]), facts
+    return link, _from_json(facts.more["previous"])
 
 
 def _to_json(link: Link | None) -> dict[str, Any] | None:

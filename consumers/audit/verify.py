@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from connectors.s3 import ObjectStore, StoredObject
 from consumers.audit.findings import Finding, Status
-from consumers.audit.segments import Link, first_of, folder_of, name_of, read
+from consumers.audit.segments import Link, first_of, folder_of, links_of, name_of
 from consumers.audit.versions import first_versions, names_in
-from consumers.columns import FileFacts, read_table
+from consumers.columns import FileFacts, read_file
 from consumers.columns.ordinals import OrdinalLedger
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError
@@ -128,6 +128,7 @@ class _Walk:
         self._expected = after.number + 1 if after else 0
         """Number of the next segment."""
         self._before: StoredObject | None = None
+        self._before_sha256 = ""
         self._unreadable = ""
         """Why the segment before could not be read; empty when it could."""
 
@@ -137,11 +138,12 @@ class _Walk:
         report.segments += 1
         report.size += len(stored.body)
         try:
-            link, previous, facts = read(stored)
-            table = read_table(stored.body, name=name, columns=self._columns)
+            facts, table = read_file(stored.body, name=name, columns=self._columns)
+            link, previous = links_of(stored, facts)
         except (FatalError, KeyError, TypeError) as error:
             self.end()
-            self._before, self._unreadable = stored, str(error)
+            self._before, self._before_sha256 = stored, hashlib.sha256(stored.body).hexdigest()
+            self._unreadable = str(error)
             self._expected += 1
             return
         if not self._is_in_place(name, facts):
@@ -153,7 +155,8 @@ class _Walk:
         if table.num_rows != facts.count:
             report.found(Status.INVALID, name, f"holds {table.num_rows} records, says {facts.count}")
         self._count(name, link, table)
-        report.head, self._before, self._unreadable, self._expected = link, stored, "", link.number + 1
+        report.head, self._unreadable, self._expected = link, "", link.number + 1
+        self._before, self._before_sha256 = stored, link.sha256
 
     def end(self) -> None:
         """No successor speaks for the segment before."""
@@ -195,7 +198,7 @@ class _Walk:
         return False
 
     def _judge_before(self, before: StoredObject, vouched: Link) -> None:
-        found = hashlib.sha256(before.body).hexdigest()
+        found = self._before_sha256
         if found == vouched.sha256:
             return
         if len(before.body) < vouched.size:

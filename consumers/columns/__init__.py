@@ -14,7 +14,16 @@ from consumers.columns.declared import (
     judge_lineage,
     judge_ordinals,
 )
-from consumers.columns.files import FORMAT, FileFacts, agree, read_facts, read_records, read_table, write_file
+from consumers.columns.files import (
+    FORMAT,
+    FileFacts,
+    agree,
+    read_facts,
+    read_file,
+    read_records,
+    read_table,
+    write_file,
+)
 from consumers.columns.ordinals import OrdinalLedger
 from consumers.columns.partitioner import partition_of_key
 from consumers.columns.stored import SCHEMA, StoredRecord, records_of
@@ -36,6 +45,7 @@ __all__ = [
     "judge_ordinals",
     "partition_of_key",
     "read_facts",
+    "read_file",
     "read_records",
     "read_table",
     "records_of",

@@ -95,6 +95,20 @@ def read_table(body: bytes, *, name: str, columns: Sequence[str] | None = None) 
         raise _broken(name, error) from error
 
 
+def read_file(body: bytes, *, name: str, columns: Sequence[str]) -> tuple[FileFacts, pa.Table]:
+    """Facts and columns of a file, opened once: of a small file the opening is what takes long.
+
+    Raises:
+        FatalError: it is not a file of this format.
+    """
+    file = _open(body, name)
+    facts = _facts_of(file, name)
+    try:
+        return facts, file.read(columns=list(columns), use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _broken(name, error) from error
+
+
 def read_records(body: bytes, *, name: str) -> Iterator[StoredRecord]:
     """The records of a file, by offset."""
     facts = read_facts(body, name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ import pyarrow.compute as pc
 
 PAGE: Final = 1 << 16
 """Ordinals of one page of counts: pages come into being where ordinals are, so a wild number costs one page."""
+
+FEW_ROWS: Final = 1_024
+"""Up to so many rows of several shards are counted one by one: sorting them out takes longer."""
 
 
 class OrdinalLedger:
@@ -20,10 +24,24 @@ class OrdinalLedger:
 
     def mark(self, table: pa.Table) -> None:
         """Count the rows of a table with columns ``shard`` and ``ordinal``; rows without them are not changes."""
+        shards, ordinals = table.column("shard"), table.column("ordinal")
+        names = pc.unique(shards)
+        if len(names) == 1 and shards.null_count == ordinals.null_count == 0:  # as nearly always: nothing to sort out
+            for chunk in ordinals.chunks:
+                self.add(names[0].as_py(), _integers(chunk))
+            return
+        if table.num_rows <= FEW_ROWS:
+            found: dict[str, list[int]] = defaultdict(list)
+            for shard, ordinal in zip(shards.to_pylist(), ordinals.to_pylist(), strict=True):
+                if shard is not None and ordinal is not None:
+                    found[shard].append(ordinal)
+            for shard, mine in found.items():
+                self.add(shard, mine)
+            return
         rows = table.select(["shard", "ordinal"]).drop_null()
         for shard in pc.unique(rows.column("shard")).to_pylist():
-            mine = rows.filter(pc.equal(rows.column("shard"), pa.scalar(shard, pa.string()))).column("ordinal")
-            for chunk in mine.chunks:
+            of_shard = rows.filter(pc.equal(rows.column("shard"), pa.scalar(shard, pa.string()))).column("ordinal")
+            for chunk in of_shard.chunks:
                 self.add(str(shard), _integers(chunk))
 
     def add(self, shard: str, ordinals: Iterable[int]) -> None:
