@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.snapshot import KafkaSnapshotLog
 from producers.snapshot.rate import ReadUnits
 from producers.snapshot.rows import RowContext, compose_rows
 from producers.snapshot.scan import ScanPage
@@ -152,3 +153,11 @@ def test_the_end_of_an_epoch_lies_between_it_and_the_next(epoch: int, sequence: 
     end = end_of_epoch_before(epoch + 1)
     assert Version(epoch, sequence) <= end < Version(epoch + 1, 0)
     assert Version(epoch, sequence).to_text() <= end.to_text() < Version(epoch + 1, 0).to_text()
+
+
+def test_what_is_complete_is_read_back() -> None:
+    """``@complete`` means a resize in the positions topic, and there it is left out; here it ends a snapshot."""
+    log = KafkaSnapshotLog.__new__(KafkaSnapshotLog)
+    told = [(COMPLETE_KEY, entry_json(Complete(2, 10, 0, 0)))]
+    log.entries = lambda slot: told  # type: ignore[method-assign]
+    assert log.read_back(0) == told
