@@ -37,6 +37,7 @@ unit: $(UV) ## fast tests, nothing outside Python
 .PHONY: simulate
 simulate: $(UV) ## simulated histories of the producer, SEEDS=20000 for more; a seed repeats what it found
 	$(UV_RUN) python -m tests.unit.producers.producer_simulation 1-$(SEEDS)
+	$(UV_RUN) python -m tests.unit.producers.snapshot_simulation 1-$(SEEDS)
 
 .PHONY: integration
 integration: $(UV) ## tests with real parts, as processes or, with PYTEST_ADDOPTS="--regions containers", in containers
