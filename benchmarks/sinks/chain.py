@@ -2,8 +2,8 @@
 
     python -m benchmarks.sinks.chain
 
-Segments of 250 changes are those of 5 s at 400 changes a second over 8 partitions; of 3,000 those of a backlog. *hash* is
-SHA-256 of the files alone: the raw limit of a chain.
+Segments of 250 changes are those of 5 s at 400 changes a second over 8 partitions; of 3,000 those of a backlog. What it
+*hashes* is SHA-256 of the files alone: the raw limit of a chain.
 """
 
 from __future__ import annotations
