@@ -67,7 +67,7 @@ class Arrivals:
             now_ms = time.time_ns() // 1_000_000
             for message in found:
                 if message.error() is None and (image := CODEC.decode(message.value()).after) is not None:
-                    written_ms = int(image["updatedAt"].timestamp() * 1_000)
+                    written_ms = int(image["updatedAt"])
                     self.delays.append((time.monotonic(), now_ms - written_ms))
 
     def end(self) -> None:
