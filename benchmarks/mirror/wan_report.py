@@ -10,7 +10,7 @@ from types import ModuleType
 
 from benchmarks.mirror.wan_setup import Result
 
-WIDTH, ROW, TOP, LEFT = 1060, 30, 76, 300
+WIDTH, ROW, TOP, LEFT = 1060, 30, 76, 310
 BARS = (LEFT, 640)
 """From where to where bytes are drawn."""
 TIMES = (720, 1030)
