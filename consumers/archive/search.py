@@ -28,6 +28,9 @@ from schemas.errors import FatalError
 CONTROL: Final = ".control"
 """``<topic>.control`` is the topic of control events, archived beside the changes."""
 
+SETTLING_MS: Final = 300_000
+"""A shard that ended less than this ago may have its last changes in minutes that are still open."""
+
 BESIDE_MS: Final = 600_000
 """How far beyond a range an ordinal is looked for before it counts as missing: minutes go by the time of events, and
 the ordinals of a shard follow it only roughly."""
@@ -88,6 +91,7 @@ def verify_archive(
     *,
     beside: list[Run] | None = None,
     declared: Declared | None = None,
+    ended_before_ms: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ArchiveReport:
     """Whether ``runs`` hold every ordinal of every shard once, and are what their names say.
@@ -101,6 +105,8 @@ def verify_archive(
         runs: the range.
         beside: runs just outside of it, looked at only when an ordinal is missing.
         declared: what the control events say (:func:`declared_in_archive`).
+        ended_before_ms: of shards in the range that ended before, the last ordinal is known; 0 where the range ends
+            before the archive does.
         progress: told after each object.
     """
     report, ledger = ArchiveReport(), OrdinalLedger()
@@ -109,12 +115,13 @@ def verify_archive(
         if progress is not None:
             progress(done, len(runs))
     told = declared or Declared()
-    report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts={})
+    lasts = told.lasts(ended_before_ms)
+    report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts=lasts)
     if report.ordinals.missing and beside:
         around, ignored = OrdinalLedger(), ArchiveReport()
         for run in beside:
             _verify_run(store, prefix, run, ignored, around)
-        report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts={}, beside=around)
+        report.ordinals = judge_ordinals(ledger, told, firsts={}, lasts=lasts, beside=around)
     return report
 
 

@@ -130,7 +130,7 @@ def cat(
 def verify(config: ConfigOption = None, begin: From = None, end: To = None, as_json: AsJson = False) -> None:
     """Whether every ordinal of every shard in the range is archived once or declared refused; exit code 1 when not."""
     from consumers.archive import declared_in_archive, verify_archive  # noqa: PLC0415 - loads boto3 and pyarrow
-    from consumers.archive.search import BESIDE_MS  # noqa: PLC0415
+    from consumers.archive.search import BESIDE_MS, SETTLING_MS  # noqa: PLC0415
 
     archive = _archive_of(config)
     runs = archive.runs(begin, end)
@@ -142,6 +142,7 @@ def verify(config: ConfigOption = None, begin: From = None, end: To = None, as_j
             runs,
             beside=sorted(set(beside) - set(runs)),
             declared=declared_in_archive(archive.store, archive.prefix, archive.topic),
+            ended_before_ms=0 if end else int(datetime.now(UTC).timestamp() * 1000) - SETTLING_MS,
             progress=lambda done, of: advance(),  # noqa: ARG005 - each call is one object more
         )
     if as_json:

@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry
 
 from consumers.archive import ArchiveSettings, ArchiveSink, all_runs, records_of_key, verify_archive
 from consumers.audit import AuditSettings, AuditSink, history_of
-from consumers.columns import StoredRecord
+from consumers.columns import Declared, StoredRecord
 from consumers.runtime.contracts import Partition
+from schemas.control import ControlEvent, ControlKind
 from tests.unit.feed_records import record
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 
@@ -84,6 +85,16 @@ def test_an_ordinal_at_an_edge_is_looked_for_beside_the_range(store: MemoryStore
     assert verify_archive(store, "archive", runs, beside=beside).valid
     del store.objects[name]  # outside of the range, and none of its business
     assert verify_archive(store, "archive", runs, beside=[run for run in beside if run.partition == 2]).valid
+
+
+def test_the_last_changes_of_a_shard_are_missed_by_its_end(store: MemoryStore) -> None:
+    """A shard that ended long ago must be held to its end; one that ended just now may have minutes open."""
+    declared = Declared()
+    declared.take(ControlEvent(ControlKind.SHARD_END, "orders", START_MS, shard="shardId-1", ordinal=125))
+    runs = all_runs(store, "archive", "orders")
+    assert verify_archive(store, "archive", runs, declared=declared, ended_before_ms=START_MS).valid
+    late = verify_archive(store, "archive", runs, declared=declared, ended_before_ms=START_MS + 1)
+    assert late.missing == {"shardId-1": [(120, 125)]}
 
 
 def test_a_range_lists_its_days_only(store: MemoryStore) -> None:
