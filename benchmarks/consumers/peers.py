@@ -154,7 +154,7 @@ def faust(bootstrap: str, topic: str, group: str, meter: Meter) -> None:
                     sys.stdout.flush()
                     os._exit(0)  # its own stop takes half a minute, and nothing of it is measured
 
-        library.Worker(app, loglevel="CRITICAL", redirect_stdouts=False).execute_from_commandline()
+        library.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()
 
 
 PEERS: dict[str, Callable[[str, str, str, Meter], None]] = {
@@ -168,7 +168,7 @@ PEERS: dict[str, Callable[[str, str, str, Meter], None]] = {
 
 def main() -> None:
     bootstrap, topic, group, wanted, name = sys.argv[1:]
-    logging.disable(logging.CRITICAL)
+    logging.disable(logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
         PEERS[name](bootstrap, topic, group, Meter(int(wanted)))
 
