@@ -134,7 +134,8 @@ def throughput(rows: Sequence[Row], bucket: str, palette: Palette) -> str:
     canvas.text(WIDTH - 20, 84, "in all", soft=True, to="end")
     mean = total / len(moments.all)
     canvas.line([(LEFT, down(mean)), (RIGHT, down(mean))], colours.ink, width=1.2, dashed=True)
-    canvas.text(LEFT + 8, down(mean) - 8, f"mean {mean:,.0f} a {bucket}", bold=True)
+    most = max(sum(values) for values in zip(*(values for _, values, _ in series), strict=True))
+    canvas.text(LEFT + 8, down(most) - 8, f"mean {mean:,.0f} a {bucket}", bold=True)
     canvas.columns(across, moments.marks(), 312)
     return canvas.svg()
 
