@@ -91,7 +91,8 @@ def main() -> None:
         stack.start()
         kafka = KafkaClients(KafkaSettings(bootstrap_servers=stack.bootstrap("eu")), client_id="benchmark")
         create_topics(stack.bootstrap("eu"), {"orders": 1, "orders.control": 1, "orders.dead-letter": 1})
-        create_topics(stack.bootstrap("eu"), {"orders.positions": SLOTS, "orders.snapshot": 1}, settings=POSITIONS_SETTINGS)
+        compacted = {"orders.positions": SLOTS, "orders.snapshot": 1}
+        create_topics(stack.bootstrap("eu"), compacted, settings=POSITIONS_SETTINGS)
         folder = stack.site.state_of("kafka-eu") / "data"
         take(kafka)
         seconds = update(stack.bootstrap("eu"), given.shards, given.updates)
