@@ -48,7 +48,7 @@ def draw(results: Sequence[Result], folder: Path) -> None:
 def _chart(drawing: object, results: Sequence[Result], *, colours: dict[str, str]) -> None:
     d: object = drawing
     most_bytes = max(one.bytes_to_target + one.bytes_to_source for one in results)
-    most_ms = max(one.p99_ms for one in results)
+    most_ms = sorted(one.p99_ms for one in results)[-2:][0]  # the slowest goes beyond the edge, or it hides the others
     d.text(BARS[0], 32, "bytes a change over the ocean", 13, bold=True, anchor="start")
     d.text(BARS[0], 52, "to us (dark) and back to eu (light)", 11, soft=True, anchor="start")
     d.text(TIMES[0], 32, "ms from produced in eu to readable in us", 13, bold=True, anchor="start")
@@ -67,12 +67,14 @@ def _chart(drawing: object, results: Sequence[Result], *, colours: dict[str, str
         total = one.bytes_to_target + one.bytes_to_source
         d.text(BARS[0] + there + back + 8, y + 15, f"{total:.0f}", 11, soft=True, anchor="start")
         step = (TIMES[1] - TIMES[0] - 50) / most_ms
-        left, right = TIMES[0] + one.p50_ms * step, TIMES[0] + one.p99_ms * step
+        left, right = TIMES[0] + one.p50_ms * step, TIMES[0] + min(one.p99_ms, most_ms) * step
         d.parts.append(
             f'<line x1="{left:.1f}" y1="{y + 10}" x2="{right:.1f}" y2="{y + 10}" stroke="{colour}" stroke-width="3"/>'
         )
         d.parts.append(f'<circle cx="{left:.1f}" cy="{y + 10}" r="4.5" fill="{colour}"/>')
-        d.parts.append(f'<circle cx="{right:.1f}" cy="{y + 10}" r="4.5" fill="{colour}"/>')
+        end = f'<circle cx="{right:.1f}" cy="{y + 10}" r="4.5" fill="{colour}"/>'
+        beyond = f'<path d="M{right - 6:.1f} {y + 4}l10 6l-10 6z" fill="{colour}"/>'
+        d.parts.append(end if one.p99_ms <= most_ms else beyond)
         d.text(right + 10, y + 14, f"{one.p50_ms} · {one.p99_ms}", 11, soft=True, anchor="start")
 
 
