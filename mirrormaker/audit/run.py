@@ -290,7 +290,9 @@ class Audit:
         comparison = self._lanes[trim.partition].comparison
         given_up = comparison.restart(copy_is_older=copy_is_older)
         count = max(1, trim.begins - trim.wanted) + given_up
-        comparison.tally.add(Kind.TRIMMED, Example(trim.wanted, trim.begins), count)
+        # of the copy's own log there is no source offset to name
+        example = Example(trim.wanted, trim.begins - 1) if copy_is_older else Example(-1, trim.begins)
+        comparison.tally.add(Kind.TRIMMED, example, count)
 
     def _watch(self, partition: Partition, lane: _Lane) -> None:
         """A record that waits for its copy for too long is a stall, told once until the copy moves again."""

@@ -178,10 +178,12 @@ def test_what_was_trimmed_before_it_was_read_is_told(tmp_path: Path) -> None:
     source.log += range(50, 100)
     copy.log += range(50, 100)
     source.begins = 80
-    again, _ = audit_of(source, copy, state)
+    told = Told()
+    again, _ = audit_of(source, copy, state, told)
     verdict = again.run_once(settle_ms=2_000)
     assert verdict.count(Kind.TRIMMED) == 30
     assert verdict.matched == 20
+    assert [(one.kind, one.count, one.first, one.last) for one in told.findings] == [(Kind.TRIMMED, 30, 50, 79)]
 
 
 def test_a_topic_made_anew_is_told_while_it_runs() -> None:
