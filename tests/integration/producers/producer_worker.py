@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "discovering": (StreamClient, "_describe", True),
 }
 """Where a worker can be made to die or to freeze: a method, and whether that is before or after its work."""
+
+SENT_AFTER_S = 0.05
+"""What was produced is at the broker by then: between produce and commit there is a transaction to be left open."""
 
 
 class Trap:
@@ -79,6 +83,8 @@ class Trap:
             if self._left > 0:
                 return
             self._point = ""
+        if point == "between produce and commit":
+            time.sleep(SENT_AFTER_S)
         self._witness.write_text(point)
         os.kill(os.getpid(), self._blow)
 
