@@ -93,7 +93,7 @@ def main() -> None:
         with process("contenders.py", "worker", json.dumps(config | {"plain": True})) as worker:
             found.until(lambda: len(found.reading) >= given.shards, 120.0)
             print(f"{given.shards} shards read {time.monotonic() - begun:.1f} s after the worker's start", flush=True)
-            time.sleep(20)  # pauses grow to their longest
+            time.sleep(45)  # pauses grow to their longest
             used, calls, at = cpu_s(worker.pid), dict(api.calls), time.monotonic()
             while time.monotonic() - at < given.seconds:
                 found.poll()
