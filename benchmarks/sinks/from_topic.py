@@ -37,6 +37,7 @@ from connectors.telemetry import Telemetry
 from consumers.archive import ArchiveSettings, ArchiveSink
 from consumers.audit import AuditSettings, AuditSink
 from consumers.runtime import KafkaBroker, RuntimeSettings, consumer
+from feed.config.consumers import RAW_PREFETCH
 from feed.local import Broker, Guardian, LocalSettings, Site
 from feed.local import ObjectStore as S3Server
 from feed.local.jars import kafka_jars
@@ -126,7 +127,7 @@ def bare(clients: KafkaClients, store: ObjectStore, told: dict[str, Any]) -> flo
 
 def runtime(clients: KafkaClients, store: ObjectStore, told: dict[str, Any]) -> float:
     """The consumer as it runs in production."""
-    telemetry, stop, settings = Telemetry("bench"), threading.Event(), RuntimeSettings()
+    telemetry, stop, settings = Telemetry("bench"), threading.Event(), RuntimeSettings(prefetch_records=RAW_PREFETCH)
     now_ms = lambda: time.time_ns() // 1_000_000  # noqa: E731 - a clock
     sink: Any
     if told["kind"] == "archive":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -166,11 +166,31 @@ class ArchiveWriter:
         """Forget the assignment; a run on its way may still land, which the next owner finds."""
         self._forget(self)
 
-    def shrink(self) -> None:
-        """Store the largest minute now."""
-        number = max(self._minutes, key=lambda number: self._minutes[number].nbytes)
+    def compact(self) -> None:
+        """Make what waits smaller without storing it."""
+        for minute in self._minutes.values():
+            minute.waiting.compact()
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Bytes held by each open minute, and the minute."""
+        for number, minute in self._minutes.items():
+            yield minute.nbytes, number
+
+    def send(self, number: int) -> None:
+        """Close a minute early: store what it holds, after the run that is on its way.
+
+        Raises:
+            RetryableError: that run cannot be stored now.
+        """
         self._settle(number, wait=Within(None))
         self._send(number)
+
+    def finish(self, number: int) -> None:
+        """Wait for the minute's run that is on its way.
+
+        Raises:
+            RetryableError: it cannot be stored now.
+        """
         self._settle(number, wait=Within(None))
 
     def _take(self, number: int, held: int, records: list[Record]) -> None:

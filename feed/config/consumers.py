@@ -16,6 +16,10 @@ from consumers.warehouse.settings import WarehouseSettings
 from feed.config.models import Name
 from schemas.settings import Settings
 
+RAW_PREFETCH: Final = 10_000
+"""Records fetched ahead for a store of raw records: with a dozen headers each takes 2 KB, and its own buffers matter
+more."""
+
 
 class ConsumerSection(Settings):
     """What every consumer has. Its group is ``<feed>.<its name>``."""
@@ -49,6 +53,8 @@ class AuditConsumer(ConsumerSection):
 
     kind: Literal["audit"]
     """Which sink it is."""
+    runtime: RuntimeSettings = RuntimeSettings(prefetch_records=RAW_PREFETCH)
+    """How it fetches, retries and commits; without this section with a quarter of the prefetch."""
     sink: AuditSettings
     """What the sink does."""
 
@@ -58,6 +64,8 @@ class ArchiveConsumer(ConsumerSection):
 
     kind: Literal["archive"]
     """Which sink it is."""
+    runtime: RuntimeSettings = RuntimeSettings(prefetch_records=RAW_PREFETCH)
+    """How it fetches, retries and commits; without this section with a quarter of the prefetch."""
     sink: ArchiveSettings
     """What the sink does."""
 
