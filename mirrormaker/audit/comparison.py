@@ -196,7 +196,8 @@ class Comparison:
         """
         given_up = len(self._source)
         self._source.clear()
-        self._copy.clear()
+        if not copy_is_older:  # else what the copy has goes on: the source's first record is looked for in it
+            self._copy.clear()
         self.aligned = False
         self._copy_is_older = copy_is_older
         return given_up

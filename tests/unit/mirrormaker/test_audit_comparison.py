@@ -176,3 +176,14 @@ def test_state_survives_and_refuses_what_it_is_not(tmp_path: Path) -> None:
     file.write_text('{"version": 9}')
     with pytest.raises(ConfigError):
         load_state(file)
+
+
+def test_what_the_copy_had_read_stays_when_the_source_was_trimmed() -> None:
+    """The copy's records that came before the source's gap was noticed are compared with what the source still has."""
+    comparison = Comparison(aligned=True)
+    comparison.add_copy([Print(b"a" * 16, 0), Print(b"c" * 16, 1), Print(b"d" * 16, 2)])
+    comparison.compare()
+    assert comparison.restart(copy_is_older=True) == 0
+    comparison.add_source([Print(b"c" * 16, 7), Print(b"d" * 16, 8)])
+    comparison.compare(ended=True)
+    assert (comparison.tally.matched, comparison.tally.counts) == (2, {})
