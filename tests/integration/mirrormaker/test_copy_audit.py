@@ -167,12 +167,13 @@ def test_the_command_says_where_a_copy_differs(
 class FeedTopic:
     """A feed's topic as the producer writes it: changes with ordinals of one shard, and control events."""
 
-    def __init__(self, bench: MirrorBench, feed: str, region: str) -> None:
+    def __init__(self, bench: MirrorBench, feed: str, region: str, captured: datetime) -> None:
+        self._captured = captured.isoformat(timespec="milliseconds")
         clients = KafkaClients(KafkaSettings(bootstrap_servers=bench.bootstrap(region)), client_id="feed-topic")
         self._feed, self._producer = feed, clients.producer()
 
     def change(self, ordinal: int) -> None:
-        headers = [(name, text.encode()) for name, text in _change_headers(ordinal).items()]
+        headers = [(name, text.encode()) for name, text in _change_headers(ordinal, self._captured).items()]
         self._producer.produce(self._feed, b"%d" % ordinal, f"o-{ordinal % 5}", headers=headers)
 
     def marker(self) -> None:
@@ -186,8 +187,7 @@ class FeedTopic:
         assert self._producer.flush(20) == 0
 
 
-def _change_headers(ordinal: int) -> dict[str, str]:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+def _change_headers(ordinal: int, captured: str) -> dict[str, str]:
     return {
         "ce_id": f"s:{ordinal}",
         "ce_type": "changefeed.change.c",
@@ -197,8 +197,8 @@ def _change_headers(ordinal: int) -> dict[str, str]:
         "ce_ordinal": str(ordinal),
         "ce_sequence": str(ordinal + 1),
         "ce_epoch": "1",
-        "ce_time": now,
-        "ce_capturedtime": now,
+        "ce_time": captured,
+        "ce_capturedtime": captured,
     }
 
 
@@ -216,7 +216,8 @@ def test_what_a_copy_lacks_becomes_gap_events_beside_it(
     auditor = Auditor(mirror_bench, feed, f"{feed}.control", findings=writer, stall_after_ms=3_000)
     try:
         auditor.audit.start()
-        sides = [FeedTopic(mirror_bench, feed, region) for region in ("eu", "us")]
+        captured = datetime.now(UTC)
+        sides = [FeedTopic(mirror_bench, feed, region, captured) for region in ("eu", "us")]
         for side, lacks in zip(sides, ({11, 12}, {11, 12, 20}), strict=True):
             side.control(start)
             for ordinal in set(range(30)) - lacks:

@@ -6,20 +6,15 @@ import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
-from confluent_kafka import Producer
 
 from feed.local.ports import free_port
 from feed.testing import create_topics
 from mirrormaker import Deployment, Form, render, render_dedicated
-from mirrormaker.audit import Kind
 from mirrormaker.doctor import KafkaVersion, diagnose
-from mirrormaker.render.names import dedicated_names
-from mirrormaker.status import flow_status
-from tests.integration.mirrormaker.mirror_bench import Auditor, MirrorBench, clients_of
+from tests.integration.mirrormaker.mirror_bench import MirrorBench
 
 pytestmark = pytest.mark.integration
 
@@ -165,70 +160,3 @@ def test_headers_through_connects_own_converter(mirror_bench: MirrorBench, uniqu
     finally:
         worker.finish()
     assert mirror_bench.headers("us", feed) != mirror_bench.headers("eu", feed) == [("ce_id", b"value on")]
-
-
-def test_copies_that_expire_on_arrival(mirror_bench: MirrorBench, unique_name: Callable[[str], str]) -> None:
-    """MM41: with the source's times records that are older than the target's retention are deleted on arrival.
-
-    With LogAppendTime, as our topics have it, the same records stay. Without exactly once, since a transaction's mark
-    has the time of arrival and keeps the records of its segment for as long.
-    """
-    feed = unique_name("orders")
-    good = render_dedicated(mirror_bench.flow(feed))
-    assert "MM41" in codes(good.replace("sync.topic.configs.enabled = false", "sync.topic.configs.enabled = true"))
-    plain = good.replace("us.exactly.once.source.support = enabled", "us.exactly.once.source.support = disabled")
-    kept = {"retention.ms": "300000"}
-    for topic, more in ((feed, {}), (f"{feed}.control", {"message.timestamp.type": "LogAppendTime"})):
-        create_topics(mirror_bench.bootstrap("eu"), {topic: 1})
-        create_topics(mirror_bench.bootstrap("us"), {topic: 1}, settings=kept | more)
-    producer = Producer({"bootstrap.servers": mirror_bench.bootstrap("eu")})
-    an_hour_ago_ms = int((time.time() - 3600) * 1000)
-    for topic in (feed, f"{feed}.control"):
-        for number in range(20):
-            producer.produce(topic, b"%d" % number, timestamp=an_hour_ago_ms)
-    assert producer.flush(20) == 0
-    part = mirror_bench.mirror(f"mirror-{feed}", plain)
-    try:
-        deadline = time.monotonic() + 90
-        while not all(low == high > 0 for low, high in mirror_bench.marks("us", feed)):
-            assert time.monotonic() < deadline, mirror_bench.marks("us", feed)
-            time.sleep(0.5)
-        assert mirror_bench.copies(f"{feed}.control", 20) == [b"%d" % number for number in range(20)]
-    finally:
-        part.finish()
-
-
-def test_what_the_source_trimmed_is_skipped_in_silence(
-    mirror_bench: MirrorBench, unique_name: Callable[[str], str], tmp_path: Path
-) -> None:
-    """MM25: what expired at the source while the copy was down never comes, the task runs; the audit tells it."""
-    feed = unique_name("orders")
-    good = render_dedicated(mirror_bench.flow(feed))
-    assert "MM25" in codes(good)
-    mirror_bench.create(feed)
-    mirror_bench.produce(feed, [b"first %d" % number for number in range(50)])
-    part = mirror_bench.mirror(f"mirror-{feed}", good)
-    try:
-        assert len(mirror_bench.copies(feed, 50)) == 50
-        part.kill()
-        state = tmp_path / "audit.json"
-        assert Auditor(mirror_bench, feed, state_file=state).once().equal
-        mirror_bench.produce(feed, [b"expires %d" % number for number in range(50)])
-        mirror_bench.trim("eu", feed)
-        mirror_bench.produce(feed, [b"last %d" % number for number in range(50)])
-        part.restart()
-        copies = mirror_bench.copies(feed, 100)
-        assert sorted(copies) == sorted(b"%s %d" % (word, n) for word in (b"first", b"last") for n in range(50))
-        status = flow_status(
-            mirror_bench.flow(feed),
-            dedicated_names(mirror_bench.flow(feed)),
-            source=clients_of(mirror_bench, "eu"),
-            target=clients_of(mirror_bench, "us"),
-            now_ms=lambda: time.time_ns() // 10**6,
-        )
-        assert {task.state for task in status.tasks} == {"RUNNING"}
-    finally:
-        part.finish()
-    verdict = Auditor(mirror_bench, feed, state_file=state).once()
-    assert verdict.count(Kind.TRIMMED) >= 50
-    assert verdict.matched == 50
