@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka import KafkaClients
+from connectors.kafka import KafkaClients, error_of
 from mirrormaker.audit.comparison import Kind
 from schemas.control import ControlEvent, ControlKind, encode_control
 from schemas.errors import ConfigError
@@ -110,6 +110,7 @@ class GapWriter:
 
     Raises:
         ConfigError: a feed's topic is not there.
+        RetryableError: the cluster does not answer.
     """
 
     def __init__(self, clients: KafkaClients, feeds: tuple[str, ...], *, clock_ms: Callable[[], int]) -> None:
@@ -127,8 +128,11 @@ class GapWriter:
     def _is_there(self, topic: str) -> bool:
         """Asked some times: a topic that was just made is not known to every broker at once."""
         for _ in range(LOOKS):
-            if topic in self._producer.list_topics(timeout=ASK_WITHIN_S).topics:
-                return True
+            try:
+                if topic in self._producer.list_topics(timeout=ASK_WITHIN_S).topics:
+                    return True
+            except KafkaException as error:
+                raise error_of(error.args[0], f"asking for {topic}") from error
             self._producer.poll(LOOK_EVERY_S)
         return False
 
