@@ -77,6 +77,9 @@ class Membership:
         self._open_client = False
         self.written_at: Callable[[int], int | None] = lambda _number: None
         """When the records about a partition's committed offset were written; noted with each commit."""
+        self._reached: dict[int, int] = {}
+        self.set_back: dict[int, tuple[int, int]] = {}
+        """Partitions that came back with a lower commit than the highest this member has seen: (highest, found)."""
         self.assigned: dict[int, int | None] = {}
         """Partitions that are fetched, with the group's committed offset as far as it is known."""
 
@@ -230,10 +233,19 @@ class Membership:
         except BaseException:
             self._flow.forget([number])
             raise
+        self._compare(number, start.offset)
         self.assigned[number] = None if start.commit else start.offset
         del self._opening[number]
         if start.commit:
             self._commit_now([TopicPartition(topic, number, start.offset)])
+
+    def _compare(self, number: int, found: int) -> None:
+        """Whether the group was set back while the partition was another's, or nobody's."""
+        reached = self._reached.get(number, found)
+        self._reached[number] = found
+        if found < reached:
+            self.set_back[number] = (reached, found)
+            _log.warning("group was set back group=%s partition=%d from=%d to=%d", self._group, number, reached, found)
 
     def _let_go(self, numbers: Collection[int], *, commit: bool) -> None:
         for number in numbers:
@@ -275,6 +287,7 @@ class Membership:
 
     def _is_committed(self, number: int, offset: int) -> None:
         self.assigned[number] = max(offset, self.assigned[number] or 0)
+        self._reached[number] = max(offset, self._reached.get(number, 0))
         self._metrics.committed(number, offset)
 
     def _commit_failed(self, error: KafkaError) -> None:

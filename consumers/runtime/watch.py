@@ -48,8 +48,6 @@ class Watch:
         self._health = telemetry.health
         self._readiness = telemetry.readiness
         self._watched: dict[int, _Watched] = {}
-        self._reached: dict[int, int] = {}
-        """The highest commit of each partition that this process has seen, over all its assignments."""
         self._overdue: set[int] = set()
         self._due_ms = 0
         self._ready: bool | None = None
@@ -114,13 +112,9 @@ class Watch:
         self._metrics.load(number, load.records, load.payload_bytes, load.parked_keys, load.span)
         if committed is None:
             return
-        reached = self._reached.get(number, committed)
-        if not watched.samples and committed < reached:  # reset while others had it, or nobody
-            _log.warning(
-                "group was set back group=%s partition=%d from=%d to=%d", self._group, number, reached, committed
-            )
-            watched.samples.append(Sample(now_ms, reached, 0))
-        self._reached[number] = max(reached, committed)
+        set_back = members.set_back.pop(number, None)
+        if set_back is not None:
+            watched.samples.extend(Sample(now_ms, offset, 0) for offset in set_back)
         watched.samples.append(Sample(now_ms, committed, max(0, end - committed)))
         window_ms = self._settings.stall_after_ms
         while len(watched.samples) > 1 and watched.samples[1].at_ms <= now_ms - window_ms:

@@ -145,6 +145,21 @@ class TestRuntimeOnMemory(ConsumerContract):
             error = running.failed()
         assert isinstance(error, FatalError)
 
+    def test_a_group_that_is_set_back_makes_health_red(self, rig: MemoryRig) -> None:
+        """The group is reset while this member has lost its partitions: health says rewind once it has them again."""
+        for n in range(4):
+            rig.put("a", value_of("a", n))
+        sink = Recorder()
+        with Running(rig, sink) as running:
+            until(lambda: rig.committed() == 4, "a commit of everything")
+            until(lambda: running.metric("feed_consumer_committed_offset", sink="recorder", partition="0") == 4, "seen")
+            assert running.health().startswith("200")
+            with rig.memory.lock:
+                rig.commit(0, 1)
+                rig.memory.lose(rig.group)
+            until(lambda: f"RED {rig.group}[0] rewind" in running.health(), "red health")
+            until(lambda: sink.of("a") == [0, 1, 2, 3, 1, 2, 3], "the same again, from where the group was set")
+
     def test_a_clock_ahead_counts_as_no_time_at_all(self, rig: MemoryRig) -> None:
         """A write whose clock is an hour ahead of ours gives a reaction time of zero, not a negative one."""
         rig.put("a", value_of("a", 0, at_ms=4_000_000_000_000))
