@@ -14,6 +14,17 @@ FIRST_STEP: Final = 8
 """Offsets looked at behind the end at first; eight times as many at each further look: markers and aborted records hide
 the last record."""
 
+NOT_YET_WAIT_S: Final = 0.2
+
+_NOT_YET: Final = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 (as below)
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)
+"""A topic that was made a moment ago is not known to every broker yet."""
+
 _END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
 
 
@@ -60,13 +71,18 @@ def first_record(reader: Consumer, topic: str, partition: int, offset: int, *, b
 
 def watermarks(reader: Consumer, topic: str, partition: int, *, bound_s: float) -> tuple[int, int]:
     """Earliest offset and end of a partition. Errors as above."""
-    try:
-        span = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=bound_s)
-    except KafkaException as error:
-        raise error_of(error.args[0], f"asking for the ends of {topic}[{partition}]") from error
-    if span is None:
-        raise _silent(topic, partition)
-    return span
+    deadline = time.monotonic() + bound_s
+    while True:
+        try:
+            span = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=bound_s)
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise error_of(error.args[0], f"asking for the ends of {topic}[{partition}]") from error
+            time.sleep(NOT_YET_WAIT_S)
+            continue
+        if span is None:
+            raise _silent(topic, partition)
+        return span
 
 
 def _last_from(reader: Consumer, place: TopicPartition, deadline: float) -> Message | None:
