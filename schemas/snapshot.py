@@ -1,5 +1,4 @@
-"""A snapshot's own memory: the compacted topic ``<feed>.snapshot``, one partition, by which it is asked for and
-resumed.
+"""A snapshot's own memory: the compacted topic ``<feed>.snapshot``, one partition: what was asked for, how far it is.
 
 ===============  ====================  =============================================================================
 key              value                 written by
