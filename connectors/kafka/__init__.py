@@ -13,6 +13,7 @@ from connectors.kafka.clients import (
     KafkaClients,
     error_of,
 )
+from connectors.kafka.offsets import group_offsets
 from connectors.kafka.settings import Auth, IamAuth, KafkaSettings, NoAuth, ScramAuth, TlsAuth
 from connectors.kafka.tail import first_record, last_record, watermarks
 from connectors.kafka.topics import (
@@ -47,6 +48,7 @@ __all__ = [
     "describe_topics",
     "error_of",
     "first_record",
+    "group_offsets",
     "last_record",
     "plan_topics",
     "topic_id_text",
