@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -57,6 +57,7 @@ class GroupBench:
         self.name = f"{self.topic.name}.{self.effects.sink}"
         create_topics(self.topic.bootstrap, {f"{self.name}.dead-letter": 1})
         self.admins = [self.topic.clients.admin()]
+        self.asker = self.topic.clients.group_consumer(self.name)  # as connectors/kafka/offsets.py, but asked often
         self.members: dict[str, Program] = {}
 
     # -- members ------------------------------------------------------------------------------------------------
@@ -130,6 +131,7 @@ class GroupBench:
         for program in self.members.values():
             program.resume()
             program.kill()
+        self.asker.close()
         self.effects.close()
 
     # -- what the cluster says ----------------------------------------------------------------------------------
@@ -150,21 +152,19 @@ class GroupBench:
             return None
 
     def committed(self) -> dict[int, int]:
-        asked = ConsumerGroupTopicPartitions(
-            self.name, [TopicPartition(self.topic.name, number) for number in range(PARTITIONS)]
-        )
-        found = until(
-            lambda: self.ask(lambda admin: admin.list_consumer_group_offsets([asked])[self.name]), "the coordinator"
-        )
-        return {partition.partition: partition.offset for partition in found.topic_partitions}
+        found = until(self._ask_committed, "the coordinator")
+        return {each.partition: each.offset for each in found}
+
+    def _ask_committed(self) -> list[TopicPartition]:
+        places = [TopicPartition(self.topic.name, number) for number in range(PARTITIONS)]
+        try:
+            return self.asker.committed(places, timeout=ANSWER_WITHIN_S)
+        except KafkaException:
+            return []  # the coordinator is loading
 
     def set_back(self, offset: int) -> None:
         """Reset the group, which must have no members, to an offset of partition 0."""
-        place = ConsumerGroupTopicPartitions(self.name, [TopicPartition(self.topic.name, 0, offset)])
-        until(
-            lambda: self.ask(lambda admin: admin.alter_consumer_group_offsets([place])[self.name]),
-            "the coordinator to reset the group",
-        )
+        self.asker.commit(offsets=[TopicPartition(self.topic.name, 0, offset)], asynchronous=False)
 
     def shared(self, members: int) -> None:
         """Wait until so many members have partitions, and every partition has one."""
