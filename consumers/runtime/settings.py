@@ -27,7 +27,7 @@ class RuntimeSettings(Settings):
     """Records that the client keeps ready ahead of the loop, over all partitions of the topic (beyond it, at most what
     one fetch of each partition brings). With small records this is what bounds the client's memory: one takes about 0.6
     KB beside its bytes."""
-    prefetch_bytes: Annotated[int, Field(ge=1024 * 1024)] = 32 * 1024 * 1024
+    prefetch_bytes: Annotated[int, Field(ge=1024 * 1024)] = 16 * 1024 * 1024
     """Bytes that the client keeps ready ahead of the loop, over all partitions: the bound with large records."""
     poll_interval_ms: Annotated[int, Field(ge=1, le=1_000)] = 100
     """Longest wait for records before timers (retries, ticks, commits) are looked at."""
