@@ -15,6 +15,7 @@ from fastavro.schema import SchemaParseException, UnknownType
 from schemas.attributes import Attribute
 from schemas.change import Change, Image
 from schemas.compose import change_schema, for_python, key_attributes
+from schemas.envelope import envelope_writer
 from schemas.errors import ConfigError, PoisonError
 from schemas.events import change_shape
 from schemas.framing import (
@@ -76,9 +77,10 @@ class ChangeCodec:
         self._writers = writers
         self._prefix = prefix_of(framing, self.schema)
         self._packed = isinstance(framing, Glue) and framing.zlib
-        self._parsed = _parse(python_schema)
+        self._images = _parse(python_schema | {"fields": python_schema["fields"][Depth.ENVELOPE.value :]})
         self._by_depth = {depth: _parse(_cut(python_schema, depth)) for depth in Depth}
-        self._to_record, self._from_record = change_shape(image)
+        self._to_record, to_key, self._to_images, self._from_record = change_shape(image)
+        self._envelope = envelope_writer(_parse(python_schema["fields"][1]["type"]), to_key)
         self._read_image, self._write_image = image_converter(image)
         self._own_readers = {depth: _plain_reader(parsed) for depth, parsed in self._by_depth.items()}
         self._readers: dict[tuple[SchemaId, Depth], _Reader] = {
@@ -112,7 +114,8 @@ class ChangeCodec:
         out = BytesIO()
         out.write(self._prefix)
         try:
-            schemaless_writer(out, self._parsed, self._to_record(change))
+            out.write(self._envelope(change))
+            schemaless_writer(out, self._images, self._to_images(change))
         except PoisonError:
             raise
         except _UNREADABLE as error:

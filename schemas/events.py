@@ -20,6 +20,10 @@ class ChangeShape(NamedTuple):
 
     to_record: Callable[[Change], dict[str, Any]]
     """The record that fastavro writes. Raises PoisonError when the key is not the schema's."""
+    to_key: Callable[[Mapping[str, Any]], dict[str, Any]]
+    """The record's field ``key``. Raises PoisonError as above."""
+    to_images: Callable[[Change], dict[str, Any]]
+    """The record's fields ``after`` and ``before``."""
     from_record: Callable[[Mapping[str, Any]], Change]
     """The change; an image that the record does not hold is None."""
 
@@ -34,9 +38,16 @@ def change_shape(image: Mapping[str, Any]) -> ChangeShape:
     name = image_name(image)
     named = union_namer(image) or dict
 
+    def to_images(change: Change) -> dict[str, Any]:
+        after, before = change.after, change.before
+        # with its name fastavro need not try the union's branches on the whole image
+        return {
+            "after": None if after is None else (name, named(after)),
+            "before": None if before is None else (name, named(before)),
+        }
+
     def to_record(change: Change) -> dict[str, Any]:
         source = change.source
-        after, before = change.after, change.before
         return {
             "op": change.op,
             "key": write_key(change.key),
@@ -54,12 +65,10 @@ def change_shape(image: Mapping[str, Any]) -> ChangeShape:
             },
             "occurredAt": change.occurred_at_ms,
             "capturedAt": change.captured_at_ms,
-            # with its name fastavro need not try the union's branches on the whole image
-            "after": None if after is None else (name, named(after)),
-            "before": None if before is None else (name, named(before)),
+            **to_images(change),
         }
 
-    return ChangeShape(to_record, lambda record: _change(record, read_key))
+    return ChangeShape(to_record, write_key, to_images, lambda record: _change(record, read_key))
 
 
 def _change(record: Mapping[str, Any], read_key: Callable[[Mapping[str, Any]], dict[str, Attribute]]) -> Change:

@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import cast
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -19,7 +18,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import KafkaClients, error_of, last_record, topic_id_text
+from connectors.kafka import KafkaClients, error_of, group_offsets, last_record, topic_id_text
 from consumers.runtime.client import CommitCallback, GroupClient, TopicIdentity
 from consumers.runtime.contracts import Record
 from consumers.runtime.settings import RuntimeSettings
@@ -114,17 +113,7 @@ class KafkaBroker:
 
     def group_offset(self, group: str, topic: str, partition: int, timeout_s: float) -> int | None:
         """Ask the group's coordinator."""
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
-        admin, doing = self._asker(), f"reading the offsets of {group}"
-        try:
-            (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=timeout_s).values()
-            (found,) = answer.result(timeout_s + 1).topic_partitions
-        except FutureTimeoutError as error:
-            raise RetryableError(f"no answer while {doing}", hint="is the cluster up and reachable?") from error
-        except KafkaException as error:
-            raise error_of(error.args[0], doing) from error
-        if found.error is not None:
-            raise error_of(found.error, doing)
+        (found,) = group_offsets(self._clients, group, [TopicPartition(topic, partition)], bound_s=timeout_s)
         return None if found.offset < 0 else int(found.offset)
 
     def close(self) -> None:

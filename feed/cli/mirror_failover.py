@@ -46,7 +46,7 @@ def run(
             group,
             checkpoints=facts.checkpoints,
             marks=_read_by(group, facts) or changes,
-            committed=committed_offsets(admin, group),
+            committed=committed_offsets(target, group, facts.marks),
             members=member_count(admin, group),
             allow_back=allow_back,
         )
@@ -59,7 +59,7 @@ def run(
     if execute and not faults:
         for plan in plans:
             apply(admin, plan)
-        faults = tuple(fault for plan in plans for fault in differences(admin, plan))
+        faults = tuple(fault for plan in plans for fault in differences(target, plan))
     done = execute and not faults
     if as_json:
         typer.echo(json.dumps(_document(plans, facts, faults, done=done), indent=2))

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
+
+from connectors.kafka import KafkaClients, group_offsets
+from schemas.errors import RetryableError
 
 ADMIN_BOUND_S: Final = 10.0
 LOOK_INTERVAL_S: Final = 0.5
 
 
-def committed_offsets(admin: AdminClient, group: str, topic: str) -> dict[int, int]:
+def committed_offsets(clients: KafkaClients, group: str, topic: str, partitions: int) -> dict[int, int]:
     """The group's committed offsets by partition; empty while the coordinator does not answer."""
+    places = [TopicPartition(topic, number) for number in range(partitions)]
     try:
-        future = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=ADMIN_BOUND_S
-        )[group]
-        answer = future.result(ADMIN_BOUND_S)
-    except (KafkaException, TimeoutError):
+        found = group_offsets(clients, group, places, bound_s=ADMIN_BOUND_S)
+    except RetryableError:
         return {}
-    partitions = answer.topic_partitions or []
-    return {one.partition: one.offset for one in partitions if one.topic == topic and one.offset >= 0}
+    return {one.partition: one.offset for one in found if one.offset >= 0}
 
 
 def behind(ends: Mapping[int, int], committed: Mapping[int, int]) -> int:

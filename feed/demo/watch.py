@@ -42,9 +42,8 @@ class Watch:
             for region in estate.plan.regions
         }
         self.scraper = Scraper(estate.ports)
-        self._admins = {
-            region: KafkaClients(config.regions[region].kafka, client_id="feed-probe").admin()
-            for region in estate.plan.regions
+        self._clients = {
+            region: KafkaClients(config.regions[region].kafka, client_id="feed-probe") for region in estate.plan.regions
         }
 
     def __enter__(self) -> Self:
@@ -73,10 +72,10 @@ class Watch:
         ]
         if left:
             return left
-        feed = self._estate.config.feed
+        feed, partitions = self._estate.config.feed, self._estate.config.topic.partitions
         for name in self._estate.plan.consumers:
             region = CONSUMER_REGIONS[name]
-            committed = committed_offsets(self._admins[region], f"{feed}.{name}", feed)
+            committed = committed_offsets(self._clients[region], f"{feed}.{name}", feed, partitions)
             if count := behind(self.probes[region].ends, committed):
                 left.append(f"{name} in {region} has not made {count} offsets durable")
         return left

@@ -11,15 +11,14 @@ U only when it arrived, and so its original, before ``to`` and before the archiv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
-from connectors.kafka import KafkaClients, describe_topics, error_of, first_record, watermarks
-from schemas.errors import ConfigError, RetryableError
+from connectors.kafka import KafkaClients, describe_topics, error_of, first_record, group_offsets, watermarks
+from schemas.errors import ConfigError
 from schemas.replay import noted_ms
 
 ANSWER_BOUND_S: Final = 20.0
@@ -141,14 +140,7 @@ def commits_of(clients: KafkaClients, group: str, topic: str, partitions: int) -
     Raises:
         RetryableError: its coordinator does not answer.
     """
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, n) for n in range(partitions)])
-    admin = clients.admin()
-    try:
-        (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=ANSWER_BOUND_S).values()
-        found = answer.result(ANSWER_BOUND_S + 1).topic_partitions
-    except FutureTimeoutError as error:
-        raise RetryableError(f"no answer while reading the offsets of {group}", hint="try again") from error
-    except KafkaException as error:
-        raise error_of(error.args[0], f"reading the offsets of {group}") from error
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    found = group_offsets(clients, group, places, bound_s=ANSWER_BOUND_S)
     commits = {each.partition: (each.offset, noted_ms(each.metadata)) for each in found if each.offset >= 0}
     return [commits.get(n, (None, None)) for n in range(partitions)]

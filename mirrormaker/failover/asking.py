@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import KafkaClients, error_of
+from connectors.kafka import KafkaClients, error_of, group_offsets
 from mirrormaker.failover.checkpoints import Checkpoint, read_checkpoints
 from mirrormaker.failover.plan import Place
 from mirrormaker.status.asking import ASK_WITHIN_S, captured_ms, compacted
@@ -63,15 +63,10 @@ def ask(flow: Flow, target: KafkaClients, *, now_ms: Callable[[], int]) -> CopyF
     return CopyFacts(checkpoints, marks, newest)
 
 
-def committed_offsets(admin: AdminClient, group: str) -> dict[Place, int]:
-    """What a group has committed; empty when nobody knows it."""
-    answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group]
-    try:
-        found = answer.result(ASK_WITHIN_S).topic_partitions
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return {}
-        raise error_of(error.args[0], f"asking for offsets of {group}") from error
+def committed_offsets(clients: KafkaClients, group: str, places: Iterable[Place]) -> dict[Place, int]:
+    """What a group has committed in these partitions; empty when nobody knows it."""
+    asked = [TopicPartition(topic, number) for topic, number in places]
+    found = group_offsets(clients, group, asked, bound_s=ASK_WITHIN_S) if asked else []
     return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
 

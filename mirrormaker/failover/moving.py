@@ -5,7 +5,7 @@ from __future__ import annotations
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from connectors.kafka import error_of
+from connectors.kafka import KafkaClients, error_of
 from mirrormaker.failover.asking import committed_offsets
 from mirrormaker.failover.plan import GroupPlan
 from mirrormaker.status.asking import ASK_WITHIN_S
@@ -31,9 +31,10 @@ def apply(admin: AdminClient, plan: GroupPlan) -> None:
             raise error_of(one.error, f"committing {plan.group} at {one.topic}/{one.partition}")
 
 
-def differences(admin: AdminClient, plan: GroupPlan) -> tuple[str, ...]:
+def differences(clients: KafkaClients, plan: GroupPlan) -> tuple[str, ...]:
     """Where what is committed is not what was planned, a sentence each."""
-    found = committed_offsets(admin, plan.group)
+    places = [(one.topic, one.partition) for one in plan.partitions]
+    found = committed_offsets(clients, plan.group, places)
     return tuple(
         f"{plan.group} at {one.topic}/{one.partition}: {found.get((one.topic, one.partition))} is committed, "
         f"{one.start} was planned."

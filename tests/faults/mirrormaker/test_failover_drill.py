@@ -307,8 +307,9 @@ def _failover(file: Path, *more: str, code: int = 0) -> dict[str, Any]:
 
 
 def _committed(stores: Estate, feed: str, region: str) -> dict[str, dict[tuple[str, int], int]]:
-    admin = stores.clients(region).admin()
-    return {name: committed_offsets(admin, f"{feed}.{name}") for name in GROUPS}
+    clients = stores.clients(region)
+    places = [(feed, number) for number in range(2)]
+    return {name: committed_offsets(clients, f"{feed}.{name}", places) for name in GROUPS}
 
 
 def _all_read(stores: Estate, feed: str, last: dict[int, int]) -> bool:

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
-from connectors.kafka import KafkaClients, KafkaSettings
+from connectors.kafka import KafkaClients, KafkaSettings, group_offsets
 from consumers.runtime import KafkaBroker, RuntimeSettings
 from feed.testing import create_topics
-from schemas.errors import FatalError
+from schemas.errors import FatalError, RetryableError
 from tests.unit.consumers.consumer_contract import FAST, WAIT_S, ConsumerContract, Recorder, Running, until, value_of
 
 pytestmark = pytest.mark.integration
@@ -56,13 +56,11 @@ class KafkaRig:
         return offsets[0]
 
     def committed(self, partition: int = 0) -> int | None:
-        asked = ConsumerGroupTopicPartitions(self.group, [TopicPartition(self.topic, partition)])
-        (answer,) = self._admin.list_consumer_group_offsets([asked]).values()
         try:
-            offset: int = answer.result(WAIT_S).topic_partitions[0].offset
-        except KafkaException:
+            (found,) = group_offsets(self.clients, self.group, [TopicPartition(self.topic, partition)], bound_s=WAIT_S)
+        except RetryableError:
             return None  # the coordinator is loading
-        return None if offset < 0 else offset
+        return None if found.offset < 0 else found.offset
 
     def commit(self, partition: int, offset: int) -> None:
         reader = self.clients.reader(**{"group.id": self.group})
