@@ -22,6 +22,8 @@ class Bounded:
     selection: Selection
     gaps: tuple[str, ...]
     live: tuple[LivePartition, ...]
+    looked_ms: int
+    """When the live topic was looked at."""
 
 
 class Bounds:
@@ -37,7 +39,7 @@ class Bounds:
 
     def bounded(self, asked: Range) -> Bounded:
         """The range with its open ends filled in; what the archive has not stored yet of it."""
-        request = self._request
+        request, looked_ms = self._request, now_ms()
         # before the archive is asked: what arrives later lies above these ends, and is not vouched for
         live = self._live.look(request.group, self._live.partitions(request.region))
         config, archive = self._request.config, self._request.archive
@@ -60,7 +62,7 @@ class Bounds:
         elif to_ms > reach.to_ms:
             gaps.append(f"the archive reaches up to {_text(reach.to_ms)} by now, --to is {_text(to_ms)}")
         key = None if asked.order is None else asked.order.encode()
-        return Bounded(Selection(from_ms, to_ms, key), tuple(gaps), tuple(live))
+        return Bounded(Selection(from_ms, to_ms, key), tuple(gaps), tuple(live), looked_ms)
 
     def _from(self, asked: Range, live: Sequence[LivePartition]) -> int:
         """Where the range begins; refuses one that begins behind what the group lacks, as far as that is noted."""
@@ -93,7 +95,7 @@ class Bounds:
         selection, live = found.selection, found.live
         if selection.key is not None:
             return [NO_OFFSET] * len(live)
-        until = self._live.until(selection.to_ms, live)
+        until = self._live.until(selection.to_ms, live, looked_ms=found.looked_ms)
         short = [each.number for each, offset in zip(live, until, strict=True) if each.lapsed and offset < each.low]
         if short and not accept_gaps:
             raise ConfigError(

@@ -85,8 +85,14 @@ class LiveTopic:
             spans = [watermarks(reader, self._topic, n, bound_s=ANSWER_BOUND_S) for n in range(partitions)]
         return [LivePartition(n, low, end, *committed[n]) for n, (low, end) in enumerate(spans)]
 
-    def until(self, to_ms: int, live: Sequence[LivePartition]) -> list[int]:
-        """The offset of each partition below which every record is older than ``to_ms``, by its timestamp."""
+    def until(self, to_ms: int, live: Sequence[LivePartition], *, looked_ms: int) -> list[int]:
+        """The offset of each partition below which every record is older than ``to_ms``, by its timestamp.
+
+        Args:
+            to_ms: the time.
+            live: the partitions, as they were at ``looked_ms``.
+            looked_ms: what was in the topic then is older than that, whatever retention left of it.
+        """
         with closing(self._clients.reader()) as reader:
             asked = [TopicPartition(self._topic, each.number, to_ms - CLOCK_MARGIN_MS) for each in live]
             try:
@@ -94,7 +100,7 @@ class LiveTopic:
             except KafkaException as error:
                 raise error_of(error.args[0], f"looking for a time in {self._topic}") from error
         at = {each.partition: each.offset for each in found}
-        return [min(at[each.number], each.end) if at[each.number] >= 0 else each.end for each in live]
+        return [older_below(each, at[each.number], all_older=to_ms >= looked_ms) for each in live]
 
     def reach(self, group: str, partitions: int, now_ms: int) -> Reach:
         """How far a group that reads this topic has come: the time of the first record that it has not committed."""
@@ -110,6 +116,22 @@ class LiveTopic:
                 if waiting is not None:
                     reached_ms = min(reached_ms, waiting.timestamp()[1])
         return Reach(reached_ms)
+
+
+def older_below(live: LivePartition, found: int, *, all_older: bool) -> int:
+    """Below which offset every record is older than a time; one below the first that is left when nothing tells.
+
+    Args:
+        live: the partition.
+        found: the first offset that is left and not older, as the broker says; negative when all that is left is older.
+        all_older: whether all that the partition ever had is older.
+    """
+    if found > live.low:
+        return min(found, live.end)
+    if found < 0 and (live.end > live.low or all_older):
+        return live.end
+    # what was deleted may be as young as what is left, and nobody can ask the broker for its time any more
+    return live.low - 1
 
 
 def begin_of(live: Sequence[LivePartition]) -> int | None:
