@@ -22,7 +22,7 @@ from consumers.runtime import KafkaBroker, RuntimeSettings, consumer
 from consumers.warehouse import KEY, PickStatus, WarehouseSettings, WarehouseSink
 from feed.config import load_config
 from feed.testing import Table, create_topics
-from feed.verify import verify
+from feed.verify.run import verify
 from schemas.control import ControlEvent, ControlKind, decode_control
 from schemas.headers import Facts, facts_of
 from schemas.marker import SnapshotMarker, marker_of
