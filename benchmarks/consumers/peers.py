@@ -1,6 +1,7 @@
 """What others do with the same topic: one peer, one pass, one line of JSON (run by ``loops.py --peers``).
 
-Its own environment: ``uv pip install "faststream[confluent]" quixstreams sentry-arroyo faust-streaming fastavro``.
+Its own environment: ``uv pip install "faststream[confluent]" quixstreams sentry-arroyo faust-streaming cramjam
+fastavro`` (Faust needs cramjam for zstd).
 Each peer decodes every record with fastavro, as the runtime's loops do, with its documented settings for throughput.
 """
 
