@@ -26,7 +26,7 @@ from schemas.position import Position, ShardState
 SLOTS = 8
 POSITIONS_SETTINGS = {
     "cleanup.policy": "compact",
-    "segment.bytes": str(16 * 1024 * 1024),
+    "segment.bytes": str(1024 * 1024),
     "segment.ms": str(10 * 60 * 1000),
     "min.cleanable.dirty.ratio": "0.1",
 }
