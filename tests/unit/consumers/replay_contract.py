@@ -241,7 +241,10 @@ class ReplayContract:
         sink = Recorder()
         with Member(rig, sink) as member:
             until(lambda: sink.of("a") == [0, 1, 2], "the first replay")
+            # its reader's thread may be done before the side has noted that there is one
+            until(lambda: member.side._reading is not None, "the reader of the first")
             rig.delete_replay()
+            # as the command waits until nobody reads: what a reader still commits would count for the second
             until(lambda: member.side._reading is None, "the end of the first")
             begin(rig)
             replay(rig, range(2))
