@@ -25,8 +25,8 @@ from consumers.columns.files import (
     write_file,
 )
 from consumers.columns.ordinals import OrdinalLedger
-from consumers.columns.partitioner import partition_of_key
 from consumers.columns.stored import SCHEMA, StoredRecord, records_of
+from schemas.partitioner import partition_of_key
 
 __all__ = [
     "FORMAT",

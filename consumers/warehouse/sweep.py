@@ -12,7 +12,7 @@ from collections.abc import Callable
 from connectors.dynamodb import EffectTable, Item, Update
 from consumers.warehouse.picks import KEY, PickStatus
 from schemas.marker import SnapshotMarker
-from schemas.partition import partition_of
+from schemas.partitioner import partition_of_key
 from schemas.version import Version, end_of_epoch_before
 
 PAGE_ITEMS = 500
@@ -44,7 +44,7 @@ class Sweep:
         )
         for item in found:
             order = item[KEY]["S"]
-            if partition_of(order.encode(), marker.partitions) != marker.partition:
+            if partition_of_key(order.encode(), marker.partitions) != marker.partition:
                 continue
             refused = self._table.update_if({KEY: item[KEY]}, _cancel(marker, floor, end, now_ms), return_old=True)
             if refused is None or (refused.item or {}).get("eventId", {}).get("S") == marker.event_id:

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from connectors.signing import FileSigner, create_key_file
 from consumers.audit import AuditSettings, AuditSink, LogReport, Wanted, verify_log
 from consumers.columns import StoredRecord, partition_of_key
-from consumers.columns.partitioner import murmur2
 from consumers.runtime.contracts import Partition
 from schemas.control import ControlEvent, ControlKind, encode_control
 from schemas.errors import ConfigError
+from schemas.partitioner import murmur2
 from tests.unit.feed_records import record
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 

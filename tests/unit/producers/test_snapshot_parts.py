@@ -18,7 +18,7 @@ from schemas.change import Op
 from schemas.control import ControlKind
 from schemas.headers import facts_of
 from schemas.marker import SnapshotMarker, marker_headers, marker_of
-from schemas.partition import murmur2, partition_of
+from schemas.partitioner import murmur2, partition_of_key
 from schemas.snapshot import (
     COMPLETE_KEY,
     REQUEST_KEY,
@@ -144,7 +144,7 @@ def test_a_marker_is_known_by_its_headers_alone() -> None:
 def test_the_partition_is_kafkas(key: str, expected: int) -> None:
     """Kafka's own vectors of murmur2 (UtilsTest.testMurmur2)."""
     assert murmur2(key.encode()) == expected & 0xFFFFFFFF
-    assert partition_of(key.encode(), 8) == (expected & 0x7FFFFFFF) % 8
+    assert partition_of_key(key.encode(), 8) == (expected & 0x7FFFFFFF) % 8
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**40 - 1))

@@ -17,7 +17,7 @@ from consumers.warehouse import KEY, WarehouseSettings, WarehouseSink, sweep
 from schemas.change import Op
 from schemas.errors import RetryableError
 from schemas.marker import SnapshotMarker
-from schemas.partition import partition_of
+from schemas.partitioner import partition_of_key
 from schemas.version import Version, end_of_epoch_before
 from tests.unit.order_changes import change, life, order
 
@@ -108,7 +108,7 @@ def test_a_sweep_takes_only_its_partition(client: Any) -> None:
     while not warehouse.snapshot_complete(SnapshotMarker(2, 1, PARTITIONS, 5)):
         pass
     swept = {order for order, (status, _) in picks(client).items() if status == "cancelled"}
-    assert swept == {one for one in orders if partition_of(one.encode(), PARTITIONS) == 1}
+    assert swept == {one for one in orders if partition_of_key(one.encode(), PARTITIONS) == 1}
 
 
 def test_a_row_out_of_the_dead_letters_still_counts(client: Any) -> None:
@@ -126,7 +126,7 @@ def test_cancelled_picks_are_handed_over_whatever_crashes(client: Any) -> None:
     queue = Queue()
     warehouse = sink(client, queue)
     warehouse.handle(life("created")[0])
-    marker = SnapshotMarker(2, partition_of(b"o-1", PARTITIONS), PARTITIONS, 5)
+    marker = SnapshotMarker(2, partition_of_key(b"o-1", PARTITIONS), PARTITIONS, 5)
     queue.failing = RetryableError("away", hint="wait")
     with pytest.raises(RetryableError):
         warehouse.snapshot_complete(marker)
