@@ -10,6 +10,7 @@ import pytest
 from producers.stream import ProducerSettings
 from producers.stream.kafka_log import KafkaLog
 from schemas.errors import RetryableError
+from tests.faults.producers.campaign import until
 from tests.faults.producers.outage import reads, resident_mib
 from tests.integration.producers.producer_bench import Bench, Writer
 
@@ -54,4 +55,12 @@ def test_a_slot_is_not_empty_because_nobody_answers(bench: Bench, kafka_broker: 
             reading.read_back(1)
     finally:
         kafka_broker.resume()
-    assert reading.read_back(1) == [entry]
+    until(lambda: _answer(reading) == [entry], "the slot's entries after the broker is back")
+
+
+def _answer(reading: KafkaLog) -> list[tuple[bytes, bytes | None]] | None:
+    """The slot's entries; None while the broker, just back, has still a retryable error to tell."""
+    try:
+        return reading.read_back(1)
+    except RetryableError:
+        return None
