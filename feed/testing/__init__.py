@@ -32,12 +32,15 @@ Without pytest::
         regions.kill("mirror-us")
         regions.restart("mirror-us")
         regions.isolate("ap")
+
+``until(condition, what, within_s=…)`` waits for what another process does, within a bound.
 """
 
 from feed.local.shards import ShardControl
 from feed.testing.names import unique_name
 from feed.testing.regions import KafkaBroker, Regions, create_topics, three_regions
 from feed.testing.tables import RollingTable, Table, aws_settings, create_table
+from feed.testing.waiting import until
 
 __all__ = [
     "KafkaBroker",
@@ -50,4 +53,5 @@ __all__ = [
     "create_topics",
     "three_regions",
     "unique_name",
+    "until",
 ]

@@ -21,12 +21,12 @@ from consumers.runtime.build import wall_clock_ms
 from feed.local import Broker, Site
 from feed.local.jars import kafka_jars
 from feed.local.tools import require_java
-from feed.testing import create_topics
+from feed.testing import create_topics, until
 from schemas import bundled
 from schemas.change import Change
 from schemas.headers import headers_of
 from tests.unit.analytics.loading import CODEC, change, prepared
-from tests.unit.consumers.consumer_contract import FAST, WAIT_S, until
+from tests.unit.consumers.consumer_contract import FAST, WAIT_S
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 from tests.unit.memory_warehouse import MemoryWarehouse
 

@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from connectors.kafka import KafkaClients, KafkaSettings, group_offsets
 from consumers.runtime import KafkaBroker, RuntimeSettings
-from feed.testing import create_topics
+from feed.testing import create_topics, until
 from schemas.errors import FatalError, RetryableError
-from tests.unit.consumers.consumer_contract import FAST, WAIT_S, ConsumerContract, Recorder, Running, until, value_of
+from tests.unit.consumers.consumer_contract import FAST, WAIT_S, ConsumerContract, Recorder, Running, value_of
 
 pytestmark = pytest.mark.integration
 

@@ -14,12 +14,12 @@ from connectors.messaging import open_messenger
 from connectors.telemetry import Telemetry
 from consumers.notification import KEY, NotificationSettings, NotificationSink, SendRate
 from consumers.runtime import MemoryBroker, RuntimeSettings, consumer, time_of
-from feed.testing import aws_settings, unique_name
+from feed.testing import aws_settings, unique_name, until
 from schemas.bundled import load
 from schemas.change import Change
 from schemas.codec import ChangeCodec
 from schemas.headers import headers_of
-from tests.unit.consumers.consumer_contract import FAST, until
+from tests.unit.consumers.consumer_contract import FAST
 from tests.unit.order_changes import life
 
 pytestmark = pytest.mark.integration

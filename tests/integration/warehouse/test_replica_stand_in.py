@@ -15,9 +15,8 @@ from connectors.dynamodb import EffectTable, create_effect_table
 from consumers.warehouse import KEY, WarehouseSettings, WarehouseSink
 from feed.local import DynamoDbLocal, Site
 from feed.local.replicator import Replicator, replica_table
-from feed.testing import RollingTable, create_table, unique_name
+from feed.testing import RollingTable, create_table, unique_name, until
 from schemas.change import Change
-from tests.unit.consumers.consumer_contract import until
 from tests.unit.order_changes import life
 
 pytestmark = pytest.mark.integration

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from connectors.telemetry import Telemetry
 from consumers.runtime import Partition, PartitionWriter, Record, RuntimeSettings, consumer
 from consumers.runtime.client import Broker
+from feed.testing import until
 from schemas.change import Change, Op, Source
 from schemas.errors import FatalError, PoisonError, RetryableError
 from schemas.version import Version
@@ -47,15 +48,6 @@ def decode(value: bytes) -> Change:
 def written_at(change: Change) -> int | None:
     """The time attribute of a test's change."""
     return None if change.after is None else change.after["updatedAt"]
-
-
-def until(condition: Callable[[], Any], what: str, within_s: float = WAIT_S) -> Any:
-    """Wait, within a bound, until something holds."""
-    deadline = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {within_s} s for: {what}"
-        time.sleep(0.005)
-    return found
 
 
 @dataclass

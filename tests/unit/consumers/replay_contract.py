@@ -14,8 +14,9 @@ from consumers.runtime.client import Broker
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.replay_side import ReplaySide
 from consumers.runtime.start import LapsedError
+from feed.testing import until
 from schemas.replay import ReplayMarker
-from tests.unit.consumers.consumer_contract import FAST, WAIT_S, Recorder, decode, until, value_of, written_at
+from tests.unit.consumers.consumer_contract import FAST, WAIT_S, Recorder, decode, value_of, written_at
 
 BEGIN = ReplayMarker("begin", "r-1", 0, 10**13, "", 0, 0)
 

@@ -17,11 +17,12 @@ from consumers.archive import ArchiveSettings, ArchiveSink, read_archive
 from consumers.audit import AuditSettings, AuditSink, read_chain
 from consumers.runtime import BatchSink, MemoryBroker, Partition, RuntimeSettings, consumer
 from consumers.uploads import Upload, UploadThreads, Within
+from feed.testing import until
 from schemas.bundled import load
 from schemas.codec import ChangeCodec
 from schemas.errors import RetryableError
 from schemas.headers import headers_of
-from tests.unit.consumers.consumer_contract import FAST, until
+from tests.unit.consumers.consumer_contract import FAST
 from tests.unit.memory_store import MemoryStore
 from tests.unit.memory_warehouse import MemoryWarehouse
 from tests.unit.order_changes import life

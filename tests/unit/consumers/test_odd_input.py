@@ -11,12 +11,13 @@ import pytest
 
 from connectors.telemetry import Telemetry
 from consumers.runtime import MemoryBroker, RuntimeSettings, consumer, time_of
+from feed.testing import until
 from schemas.bundled import load
 from schemas.change import Change
 from schemas.codec import ChangeCodec
 from schemas.errors import FatalError
 from schemas.headers import headers_of
-from tests.unit.consumers.consumer_contract import FAST, until
+from tests.unit.consumers.consumer_contract import FAST
 from tests.unit.order_changes import life, order
 
 CODEC = ChangeCodec.for_image(load("order"))

@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
 from consumers.runtime import Partition, Record
 from consumers.runtime.build import wall_clock_ms
+from feed.testing import until
 from schemas import bundled
 from schemas.errors import RetryableError
 from tests.unit.analytics.loading import CODEC, change, prepared
-from tests.unit.consumers.consumer_contract import Running, until, value_of
+from tests.unit.consumers.consumer_contract import Running, value_of
 from tests.unit.consumers.test_runtime_on_memory import MemoryRig
 from tests.unit.memory_store import InlineExecutor, MemoryStore
 from tests.unit.memory_warehouse import MemoryWarehouse

@@ -10,9 +10,10 @@ from consumers.runtime import MemoryBroker, RuntimeSettings
 from consumers.runtime.memory import MemoryRecord
 from consumers.runtime.replay_gate import ReplaySeen, goes_on
 from consumers.runtime.start import LapsedError
+from feed.testing import until
 from schemas.errors import FatalError, RetryableError
 from schemas.replay import NO_OFFSET, replay_topic
-from tests.unit.consumers.consumer_contract import Recorder, until
+from tests.unit.consumers.consumer_contract import Recorder
 from tests.unit.consumers.replay_contract import BEGIN, Member, ReplayContract, begin, lapse, replay
 
 LAPSED = LapsedError("gap", hint="feed replay")

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError
 
 from consumers.runtime import MemoryBroker, RuntimeSettings
 from consumers.runtime.memory import MemoryRecord
+from feed.testing import until
 from schemas.errors import FatalError, RetryableError
 from tests.unit.consumers.consumer_contract import (
     AWAY,
@@ -14,7 +15,6 @@ from tests.unit.consumers.consumer_contract import (
     ConsumerContract,
     Recorder,
     Running,
-    until,
     value_of,
 )
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from consumers.runtime import MemoryBroker
+from feed.testing import until
 from schemas.bundled import load
 from schemas.codec import ChangeCodec
-from tests.unit.consumers.consumer_contract import until
 from tests.unit.order_changes import life
 
 DOCUMENT = Path("docs/sinks.md")

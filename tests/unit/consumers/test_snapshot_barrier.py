@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from consumers.runtime import MemoryBroker, time_of
 from consumers.runtime.lanes import Lanes, Task
 from consumers.runtime.memory import MemoryRecord
+from feed.testing import until
 from schemas.change import Op
 from schemas.errors import PoisonError, RetryableError
 from schemas.marker import SnapshotMarker, marker_headers
-from tests.unit.consumers.consumer_contract import AWAY, Recorder, Running, until, value_of
+from tests.unit.consumers.consumer_contract import AWAY, Recorder, Running, value_of
 from tests.unit.consumers.test_runtime_on_memory import MemoryRig
 from tests.unit.order_changes import change, order
 

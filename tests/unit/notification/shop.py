@@ -11,11 +11,12 @@ from connectors.telemetry import Telemetry
 from consumers.notification import KEY, NotificationSettings, NotificationSink, SendRate
 from consumers.runtime import MemoryBroker, RuntimeSettings, consumer
 from consumers.runtime.build import wall_clock_ms
+from feed.testing import until
 from schemas.bundled import load
 from schemas.change import Change
 from schemas.codec import ChangeCodec
 from schemas.headers import headers_of
-from tests.unit.consumers.consumer_contract import FAST, until
+from tests.unit.consumers.consumer_contract import FAST
 
 CODEC = ChangeCodec.for_image(load("order"))
 GROUP = "orders.notification"
