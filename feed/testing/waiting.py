@@ -8,8 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-WITHIN_S = 60.0
-"""How long a condition may take when nothing else is said: a machine that others use, too, is slow, not wrong."""
+WITHIN_S = 120.0
+"""How long a condition may take when nothing else is said: a bound against hanging, not a measure of speed."""
 
 FIRST_PAUSE_S = 0.005
 """The first look again is soon, since most conditions hold at once; each later pause is half as long again …"""

@@ -20,27 +20,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from feed.local import Site
 from feed.local.ports import free_port
 from feed.local.program import Program
-from feed.testing import create_topics
+from feed.testing import create_topics, until
 from tests.faults.consumers.effects import Effects
 from tests.faults.consumers.orders_topic import PARTITIONS, OrdersTopic
 
 MEMBER = Path(__file__).with_name("member.py")
-WITHIN_S = 120.0
-"""How long anything may take: members start on a machine that others use, too."""
-
 ANSWER_WITHIN_S = 10.0
-ASK_EVERY_S = 0.1
 
 SETTINGS = {"session_timeout_ms": 6_000, "commit_interval_ms": 500, "in_flight": 8}
-
-
-def until(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -> Any:
-    """Wait, within a bound, until something holds."""
-    deadline = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {within_s} s for: {what}"
-        time.sleep(ASK_EVERY_S)
-    return found
 
 
 @dataclass

@@ -20,8 +20,9 @@ from typing import Any, Protocol
 from feed.local import Broker, DynamoDbLocal, Guardian, LocalSettings, Site
 from feed.local.jars import dynamodb_jars, kafka_jars
 from feed.local.tools import require_java
+from feed.testing import until
 from tests.faults.consumers.effects import Picks
-from tests.faults.consumers.group_bench import GroupBench, until
+from tests.faults.consumers.group_bench import GroupBench
 from tests.faults.consumers.orders_topic import OrdersTopic
 
 LOOK_EVERY_S = 0.5

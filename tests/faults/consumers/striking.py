@@ -8,7 +8,8 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from tests.faults.consumers.group_bench import GroupBench, until
+from feed.testing import until
+from tests.faults.consumers.group_bench import GroupBench
 from tests.faults.consumers.orders_topic import PARTITIONS
 
 RECORD_POINTS = ("before-effect", "after-effect", "while-parked", "in-revoke", "settled-not-committed")
@@ -89,7 +90,7 @@ def die_while_taken_away(group: GroupBench, point: str, name: str) -> None:
     for _ in range(REVOKES):
         force_a_revoke(group, name)
         with suppress(AssertionError):
-            until(lambda: group.struck(name, point), "its death", REVOKE_WITHIN_S)
+            until(lambda: group.struck(name, point), "its death", within_s=REVOKE_WITHIN_S)
             return
 
 

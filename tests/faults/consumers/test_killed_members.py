@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from feed.testing import until
 from tests.faults.consumers.effects import Picks
-from tests.faults.consumers.group_bench import GroupBench, until
+from tests.faults.consumers.group_bench import GroupBench
 from tests.faults.consumers.orders_topic import OrdersTopic
 from tests.faults.consumers.outage import TINY, outage
 from tests.unit.order_changes import life
@@ -125,7 +126,7 @@ def test_poison_among_orders(bench: GroupBench) -> None:
     began = time.monotonic()
     assert isinstance(bench.effects, Picks)
     picks = bench.effects
-    until(lambda: picks.pick("o-1")["orderStatus"] == "paid", "the next record", 10)
+    until(lambda: picks.pick("o-1")["orderStatus"] == "paid", "the next record", within_s=10)
     assert time.monotonic() - began < 3, "a second, and room for a busy machine"
     bench.drained()
     (letter,) = bench.dead_letters()

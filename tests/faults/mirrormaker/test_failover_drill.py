@@ -32,7 +32,7 @@ from consumers.notification import KEY, NotificationSettings, NotificationSink, 
 from consumers.runtime import KafkaBroker, Partition, RuntimeSettings, consumer, time_of
 from feed.cli.mirror import app
 from feed.local import ObjectStore as S3Server
-from feed.testing import create_topics
+from feed.testing import create_topics, until
 from mirrormaker import render_dedicated
 from mirrormaker.failover import ask
 from mirrormaker.failover.asking import committed_offsets
@@ -206,13 +206,6 @@ def estate(bench: MirrorBench, s3_server: S3Server, unique_name: Callable[[str],
         dynamodb = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
         create_effect_table(dynamodb, "notifications", KEY)
         yield feed, Estate(bench, feed, ObjectStore(client, bucket), EffectTable(dynamodb, "notifications"))
-
-
-def until(condition: Callable[[], bool], state: Callable[[], str], within_s: float = 90.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, state()
-        time.sleep(0.3)
 
 
 def test_eu_is_killed_and_its_groups_go_on_in_us(

@@ -22,10 +22,10 @@ from pathlib import Path
 from feed.local import BrokerCluster, DynamoDbLocal, LocalSettings, Site
 from feed.local.jars import dynamodb_jars, kafka_jars
 from feed.local.tools import require_java
-from feed.testing import unique_name
+from feed.testing import unique_name, until
 from feed.testing.tables import new_rolling_table
 from feed.verify import Verdict
-from tests.faults.producers.campaign import Shaker, answers, own_site, until
+from tests.faults.producers.campaign import Shaker, answers, own_site
 from tests.faults.producers.progress import ProgressReader, SteadyWriter, verdict_of
 from tests.integration.producers.producer_bench import Bench
 

@@ -31,7 +31,7 @@ import httpx
 from feed.local import Broker, DynamoDbLocal, Guardian, LocalSettings, Program, Site
 from feed.local.jars import dynamodb_jars, kafka_jars
 from feed.local.tools import require_java
-from feed.testing import unique_name
+from feed.testing import unique_name, until
 from feed.testing.tables import new_rolling_table
 from feed.verify import Verdict
 from tests.faults.producers.progress import Progress, ProgressReader, SteadyWriter, verdict_of
@@ -54,16 +54,6 @@ SHARDS_MAX = 24
 SHAKE_EVERY_S = 2.0
 SHARDS_KEPT = 80
 """Shards that the stream lists at most: on AWS a closed one is gone after a day, six rollovers later."""
-WITHIN_S = 45.0
-
-
-def until(holds: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
-    """Wait, within a bound."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {within_s:.0f} s for {what}")
-        time.sleep(0.05)
 
 
 class Shaker:

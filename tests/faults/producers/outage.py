@@ -22,10 +22,10 @@ import httpx
 from feed.local import Broker, DynamoDbLocal, LocalSettings, Program, Site
 from feed.local.jars import dynamodb_jars, kafka_jars
 from feed.local.tools import require_java
-from feed.testing import unique_name
+from feed.testing import unique_name, until
 from feed.testing.tables import new_table
 from feed.verify import Verdict
-from tests.faults.producers.campaign import answers, own_site, until
+from tests.faults.producers.campaign import answers, own_site
 from tests.faults.producers.progress import ProgressReader, SteadyWriter, verdict_of
 from tests.integration.producers.producer_bench import Bench
 
@@ -97,7 +97,7 @@ def run(bench: Bench, broker: Any, *, seconds: float, rate: float, how: str, say
             say(f"away for {seconds:.0f} s ({how}), {result.behind} changes wait")
             broker.resume() if how == "frozen" else broker.restart()
             back = time.monotonic()
-            until(lambda: reader.reached(waited), "what had waited", 120.0)
+            until(lambda: reader.reached(waited), "what had waited", within_s=120)
             result.recovered_s = time.monotonic() - back
         until(lambda: reader.reached(writer.written()), "the last of what was written")
         assert worker.pid == pid, "the worker ended"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from feed.testing import until
 from producers.stream import ProducerSettings
 from producers.stream.kafka_log import KafkaLog
 from schemas.errors import RetryableError
-from tests.faults.producers.campaign import until
 from tests.faults.producers.outage import reads, resident_mib
 from tests.integration.producers.producer_bench import Bench, Writer
 

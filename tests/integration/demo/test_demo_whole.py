@@ -8,12 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from feed.testing import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -48,11 +49,9 @@ def processes_of(text: str) -> set[int]:
     }
 
 
-def wait_until_gone(text: str) -> set[int]:
-    until = time.monotonic() + GONE_WITHIN_S
-    while (left := processes_of(text)) and time.monotonic() < until:
-        time.sleep(0.1)
-    return left
+def check_gone(text: str) -> None:
+    """No process has the text in its command line, soon."""
+    until(lambda: not processes_of(text), lambda: f"the end of {processes_of(text)}", within_s=GONE_WITHIN_S)
 
 
 def state_dir_of(output: str) -> str:
@@ -78,7 +77,7 @@ def test_a_demo_with_kills_proves_every_promise_and_leaves_nothing(home: dict[st
         assert places[place]["bursts"] > 0
     assert "PROMISES HELD" in ran.stdout
     assert re.search(r"look-ups in the replica, 100 ms late: .*(same|newer) [1-9]", ran.stdout), ran.stdout
-    assert wait_until_gone(str(tmp_path)) == set()
+    check_gone(str(tmp_path))
 
 
 def test_up_keeps_running_and_down_leaves_nothing(home: dict[str, str], tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_up_keeps_running_and_down_leaves_nothing(home: dict[str, str], tmp_path
         assert verified.returncode == 0, verified.stdout + verified.stderr
         down = subprocess.run([*FEED, "down"], env=home, capture_output=True, text=True, timeout=120, check=False)
         assert down.returncode == 0
-        assert wait_until_gone(str(data)) == set()
+        check_gone(str(data))
     status = subprocess.run([*FEED, "status"], env=home, capture_output=True, text=True, timeout=60, check=False)
     assert status.returncode == 2
     assert "the feed is not up" in status.stderr
@@ -135,5 +134,5 @@ def test_a_demo_that_is_stopped_or_killed_leaves_nothing(home: dict[str, str], n
         demo.kill()
         demo.wait()
     assert demo.returncode != 0
-    assert wait_until_gone(home["TMPDIR"]) == set()
+    check_gone(home["TMPDIR"])
     assert list(Path(home["TMPDIR"]).glob("*/feed.yaml")) == []

@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import docker
 import pytest
 
-from feed.testing import unique_name
+from feed.testing import unique_name, until
 
 pytestmark = pytest.mark.integration
 
@@ -45,13 +44,6 @@ with ContainerRegions(("eu", "us"), feeds=("orders",), image=sys.argv[2] or None
 """
 
 
-def wait_until(true: Callable[[], bool], within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while not (met := true()) and time.monotonic() < until:
-        time.sleep(0.05)
-    return met
-
-
 def is_running(pid: int) -> bool:
     """Whether the process exists and is not a zombie that nobody has collected yet."""
     asked = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
@@ -70,8 +62,8 @@ def test_the_whole_stack_goes_with_its_owner(tmp_path: Path, ended_by: signal.Si
         assert all(is_running(pid) for pid in pids)
         os.kill(owner.pid, ended_by)
         owner.wait(GONE_WITHIN_S)
-        assert wait_until(lambda: not any(is_running(pid) for pid in pids), GONE_WITHIN_S)
-        assert wait_until(lambda: not Path(told["state_dir"]).exists(), GONE_WITHIN_S)
+        until(lambda: not any(is_running(pid) for pid in pids), "no process left", within_s=GONE_WITHIN_S)
+        until(lambda: not Path(told["state_dir"]).exists(), "no folder left", within_s=GONE_WITHIN_S)
         assert (tmp_path / "kafka-eu.log").stat().st_size > 0, "the logs are kept"
     finally:
         owner.kill()
@@ -83,7 +75,7 @@ def test_ctrl_c_while_starting_is_not_waited_for(tmp_path: Path) -> None:
     """Interrupted in the middle of its start, a stack is gone at once and not when all has come up."""
     owner = subprocess.Popen([sys.executable, "-c", STACK, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     try:
-        assert wait_until(lambda: len(list(tmp_path.glob("kafka-*.log"))) == 2, GONE_WITHIN_S)
+        until(lambda: len(list(tmp_path.glob("kafka-*.log"))) == 2, "two logs", within_s=GONE_WITHIN_S)
         os.kill(owner.pid, signal.SIGINT)
         _, said = owner.communicate(timeout=GONE_WITHIN_S)
         assert "KeyboardInterrupt" in said
@@ -108,8 +100,9 @@ def test_containers_go_with_their_owner(tmp_path: Path, request: pytest.FixtureR
         assert len(client.containers.list(filters=ours)) == 3
         owner.kill()
         owner.wait()
-        assert wait_until(lambda: client.containers.list(all=True, filters=ours, ignore_removed=True) == [], 30)
-        assert wait_until(lambda: client.networks.list(filters=ours) == [], GONE_WITHIN_S)
+        left = partial(client.containers.list, all=True, filters=ours, ignore_removed=True)
+        until(lambda: left() == [], "no container left", within_s=30)
+        until(lambda: client.networks.list(filters=ours) == [], "no network left", within_s=GONE_WITHIN_S)
         assert b"Kafka Server started" in (tmp_path / "kafka-us.log").read_bytes(), "the logs are kept"
     finally:
         owner.kill()

@@ -18,6 +18,7 @@ from feed.cli.mirror import app
 from feed.local import Mirror
 from feed.local.jars import kafka_jars, metrics_agent
 from feed.local.tools import require_java
+from feed.testing import until
 from mirrormaker import Form, render
 from mirrormaker.render import names_of
 from mirrormaker.status import ProcessMetrics, measure_pace, rates, read_metrics
@@ -69,13 +70,6 @@ def supervised(
     mirror.part.finish()
 
 
-def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
     supervised: Supervised, mirror_bench: MirrorBench, tmp_path: Path
 ) -> None:
@@ -85,7 +79,7 @@ def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
     supervised.part.start()
     supervised.part.wait_ready()
     assert len(mirror_bench.copies(feed, 200)) == 200
-    until(lambda: supervised.metrics().records == 200)
+    until(lambda: supervised.metrics().records == 200, "200 records copied")
     before = supervised.metrics()
     assert {task.state for task in before.tasks} == {"RUNNING"}
     assert before.bytes > 200 * 8
@@ -101,7 +95,7 @@ def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
 
     def produce_and_wait(seconds: float) -> None:
         mirror_bench.produce(feed, [b"more %d" % number for number in range(100)])
-        until(lambda: supervised.metrics().written == 300)
+        until(lambda: supervised.metrics().written == 300, "300 records written")
         time.sleep(seconds)  # what is measured: a stretch of time
 
     pace = measure_pace(
@@ -119,9 +113,9 @@ def test_a_failed_task_ends_the_process_and_the_next_one_goes_on(
 
     first = supervised.part.pid
     mirror_bench.produce(feed, [os.urandom(1_500_000)])
-    until(lambda: b"a task has failed" in supervised.log())
+    until(lambda: b"a task has failed" in supervised.log(), "word of the failed task")
     supervised.is_mended = True
-    until(lambda: supervised.part.pid not in (None, first))
+    until(lambda: supervised.part.pid not in (None, first), "another process")
     mirror_bench.produce(feed, [b"last %d" % number for number in range(40)])
     copies = mirror_bench.copies(feed, 341, within_s=90)
     assert len(copies) == len(set(copies)) == 341

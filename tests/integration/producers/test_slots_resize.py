@@ -16,6 +16,7 @@ import yaml
 from feed.config import FeedConfig, load_config
 from feed.local import Program
 from feed.operate.resize import check_empty, resize_slots
+from feed.testing import until
 from producers.stream import find_positions
 from schemas.errors import ConfigError
 from tests.integration.producers.producer_bench import PARTITIONS, Bench, Writer
@@ -47,17 +48,13 @@ def file(bench: Bench) -> Path:
     return made
 
 
-def wait_until_empty(bench: Bench, within_s: float = 20.0) -> None:
-    """Until the group has no member any more."""
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            check_empty(bench.kafka, bench.feed)
-        except ConfigError:
-            assert time.monotonic() < deadline, "the group never became empty"
-            time.sleep(0.2)
-            continue
-        return
+def is_empty(bench: Bench) -> bool:
+    """Whether the group has no member any more."""
+    try:
+        check_empty(bench.kafka, bench.feed)
+    except ConfigError:
+        return False
+    return True
 
 
 def killed(file: Path, slots: int, point: str) -> None:
@@ -111,7 +108,7 @@ def test_a_frozen_worker_that_wakes_up_after_a_resize_writes_nothing(bench: Benc
         bench.wait(lambda found: len(found.changes) >= 50)
         assert frozen.pid is not None
         os.kill(frozen.pid, signal.SIGSTOP)
-        wait_until_empty(bench)
+        until(lambda: is_empty(bench), "a group without members", within_s=20)
         resized(bench, config, 5)
         bench.worker("new", session_timeout_ms=2_000)
         before = len(bench.read().changes)

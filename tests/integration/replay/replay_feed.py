@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from feed.replay.live import committed_of
 from feed.run.consumer import run_consumer
 from feed.run.process import Process
 from feed.run.topics import apply_topics
+from feed.testing import until
 from schemas import bundled
 from schemas.change import Change
 from schemas.codec import ChangeCodec
@@ -147,7 +147,7 @@ class ReplayFeed:
     def archive_all(self) -> None:
         """Run the archive until it holds everything."""
         with self.consumer("archive"):
-            wait_for(lambda: self.caught_up("archive"), "the archive to hold everything")
+            until(lambda: self.caught_up("archive"), "the archive to hold everything")
 
     def trim(self, lows: Iterable[int]) -> None:
         """Let retention delete."""
@@ -178,14 +178,6 @@ class ReplayFeed:
         told = json.dumps({"file": str(self.file), "point": die_at, "times": times, "words": list(words)})
         module = [sys.executable, "-m", "tests.integration.replay.replay_process", told]
         return subprocess.run(module, cwd=ROOT, timeout=120, check=False).returncode
-
-
-def wait_for(condition: Any, what: str, within_s: float = WAIT_S) -> None:
-    """Wait, within a bound, until something holds."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {within_s:.0f} s for {what}"
-        time.sleep(0.1)
 
 
 def make_feed(

@@ -18,13 +18,13 @@ from consumers.runtime.start import LapsedError
 from feed.local import Broker, DynamoDbLocal, ObjectStore, Site
 from feed.local.jars import kafka_jars
 from feed.local.tools import require_java
-from feed.testing import create_topics
+from feed.testing import create_topics, until
 from producers.replay import ReplayWriter
 from schemas.change import Change
 from schemas.errors import FatalError
 from schemas.headers import facts_of
 from schemas.replay import marker_of
-from tests.integration.replay.replay_feed import PARTITIONS, ReplayFeed, make_feed, wait_for
+from tests.integration.replay.replay_feed import PARTITIONS, ReplayFeed, make_feed
 from tests.unit.order_changes import life
 
 pytestmark = pytest.mark.integration
@@ -118,7 +118,7 @@ def test_the_warehouse_is_filled_again_after_retention_lapsed(feed: ReplayFeed) 
     steps = lives()
     feed.publish(steps[0])
     with feed.consumer("warehouse"):
-        wait_for(lambda: feed.caught_up("warehouse"), "the warehouse")
+        until(lambda: feed.caught_up("warehouse"), "the warehouse")
     read = [high for _, high in feed.spans()]
     feed.publish(steps[1])
     feed.publish(steps[2])
@@ -153,7 +153,7 @@ def test_the_warehouse_is_filled_again_after_retention_lapsed(feed: ReplayFeed) 
         feed.publish(steps[4])
         waited = feed.run("--group", "warehouse", "--wait")
         assert waited.exit_code == 0, waited.output
-        wait_for(lambda: feed.caught_up("warehouse"), "the warehouse on the live topic")
+        until(lambda: feed.caught_up("warehouse"), "the warehouse on the live topic")
         value = warehouse.process.telemetry.registry.get_sample_value
         acted = value("feed_warehouse_changes_total", {"outcome": "acted"})
         assert acted == 4 * len(ORDERS)
@@ -171,7 +171,7 @@ def test_sixty_days_old_events_outlive_the_cleaner(feed: ReplayFeed, broker: Bro
     sent = feed.run("--group", "warehouse", "--from", iso(NOW_MS - 61 * DAY_MS))
     assert sent.exit_code == 0, sent.output
     feed.publish((change for step in steps for change in step), topic=mortal)
-    wait_for(lambda: all(low > 0 for low, _ in feed.spans(mortal)), "the cleaner to delete old events")
+    until(lambda: all(low > 0 for low, _ in feed.spans(mortal)), "the cleaner to delete old events")
     topic = f"{feed.name}.replay.warehouse"
     assert [low for low, _ in feed.spans(topic)] == [0, 0]
     assert sum(len(log) for log in feed.replayed(topic)) == 5 * len(ORDERS) + 2 * PARTITIONS
@@ -216,8 +216,8 @@ def test_killed_at_every_named_point_and_gone_on_with(feed: ReplayFeed) -> None:
     for change in flat:
         by_id[change.source.event_id] = change
     with feed.consumer("warehouse"):
-        wait_for(lambda: feed.caught_up("warehouse", topic), "the replay, read")
-        wait_for(lambda: feed.caught_up("warehouse"), "the live topic, read")
+        until(lambda: feed.caught_up("warehouse", topic), "the replay, read")
+        until(lambda: feed.caught_up("warehouse"), "the live topic, read")
     check_picks(feed, 5)
     assert feed.run("--group", "warehouse", "--finish").exit_code == 0
 
@@ -256,11 +256,11 @@ def test_notifications_stay_silent(feed: ReplayFeed, webhook: tuple[str, list[by
     feed.publish(steps[1], ("ce_replay", b"r-1"), topic=topic)
     feed.publish(steps[1], ("ce_replay", b"r-1"))
     with feed.consumer("notification") as running:
-        wait_for(lambda: feed.caught_up("notification"), "the notifications")
+        until(lambda: feed.caught_up("notification"), "the notifications")
         assert posts == []
         feed.publish(steps[1][:1])
-        wait_for(lambda: len(posts) == 1, "one live message")
-        wait_for(lambda: feed.caught_up("notification"), "the notifications")
+        until(lambda: len(posts) == 1, "one live message")
+        until(lambda: feed.caught_up("notification"), "the notifications")
         value = running.process.telemetry.registry.get_sample_value
         passed = value("feed_consumer_passed_over_total", {"sink": "notification", "reason": "replay"})
         assert passed == len(ORDERS)

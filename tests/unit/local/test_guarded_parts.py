@@ -14,14 +14,8 @@ import pytest
 
 from feed.local import Guardian, LocalSettings, Program, Site
 from feed.local.guardian import _GATE
+from feed.testing import until
 from schemas.errors import FatalError
-
-
-def wait_until(true: Callable[[], bool], within_s: float = 10.0) -> bool:
-    until = time.monotonic() + within_s
-    while not (met := true()) and time.monotonic() < until:
-        time.sleep(0.02)
-    return met
 
 
 def is_running(pid: int) -> bool:
@@ -54,7 +48,7 @@ def test_a_part_runs_and_its_log_keeps_all_starts(site: Site) -> None:
     for _ in range(2):
         part.start()
         part.wait_ready()
-        assert wait_until(lambda: b"hello" in part.printed())
+        until(lambda: b"hello" in part.printed(), "what it prints")
         assert part.pid is not None
         pids.append(part.pid)
         part.kill()
@@ -89,14 +83,14 @@ def test_who_does_not_stop_is_killed_with_its_children(site: Site) -> None:
     """SIGTERM ignored: after the bound the whole group goes."""
     part = shell(site, "trap '' TERM; sleep 60 & echo child $!; wait; sleep 60")
     part.start()
-    assert wait_until(lambda: b"child" in part.printed())
+    until(lambda: b"child" in part.printed(), "its child")
     child = int(part.printed().split()[-1])
     assert is_running(child)
     began = time.monotonic()
     part.stop()
     assert 0.4 < time.monotonic() - began < 5
     assert part.pid is None
-    assert wait_until(lambda: not is_running(child))
+    until(lambda: not is_running(child), "the child's end")
 
 
 def test_pause_freezes_and_resume_goes_on(site: Site) -> None:
@@ -104,14 +98,14 @@ def test_pause_freezes_and_resume_goes_on(site: Site) -> None:
     ticks = "import time\nwhile True: print('tick', flush=True); time.sleep(0.02)"
     part = Program("ticks", site, argv=[sys.executable, "-c", ticks])
     part.start()
-    assert wait_until(lambda: b"tick" in part.printed())
+    until(lambda: b"tick" in part.printed(), "a tick")
     part.pause()
-    assert wait_until(lambda: _state(part).startswith("T"))
+    until(lambda: _state(part).startswith("T"), "a stopped process")
     size = len(part.printed())
     time.sleep(0.1)
     assert len(part.printed()) == size
     part.resume()
-    assert wait_until(lambda: len(part.printed()) > size)
+    until(lambda: len(part.printed()) > size, "more ticks")
     part.pause()
     part.stop()
     assert part.pid is None
@@ -156,8 +150,8 @@ def test_kill_9_of_the_owner_ends_everything(tmp_path: Path, forks: bool) -> Non
         assert all(is_running(pid) for pid in (guardian, *parts))
         owner.kill()
         owner.wait()
-        assert wait_until(lambda: not any(is_running(pid) for pid in (guardian, *parts)))
-        assert wait_until(lambda: not any(group_is_alive(pid) for pid in parts)), "no child of a part is left"
+        until(lambda: not any(is_running(pid) for pid in (guardian, *parts)), "the end of all")
+        until(lambda: not any(group_is_alive(pid) for pid in parts), "the end of every part's children")
         assert not (tmp_path / "gone").exists()
     finally:
         owner.stdout.close()
@@ -183,12 +177,12 @@ def test_the_guardian_stays_at_its_post(site: Site, number: signal.Signals) -> N
     assert pid is not None
     os.kill(site.guardian.pid, number)
     site.guardian.close()
-    assert wait_until(lambda: not is_running(pid))
+    until(lambda: not is_running(pid), "the part's end")
 
 
 def test_a_dead_guardian_is_noticed(site: Site) -> None:
     """Nothing is started that nobody would end."""
     os.kill(site.guardian.pid, signal.SIGKILL)
-    assert wait_until(lambda: not is_running(site.guardian.pid))
+    until(lambda: not is_running(site.guardian.pid), "the guardian's end")
     with pytest.raises(FatalError, match="guardian"):
         shell(site, "sleep 60").start()
