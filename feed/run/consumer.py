@@ -51,7 +51,8 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
         replay_topic=replays,
     )
     if isinstance(section, AuditConsumer | ArchiveConsumer):
-        with control_store(config, section, group=group, kafka=kafka, codec=codec, process=process):
+        beside = control_store(config, section, group=group, kafka=kafka, codec=codec, process=process, metrics=metrics)
+        with beside:
             running.run_forever()
     elif replays is not None and isinstance(sink, RecordSink):
         with ReplaySide(

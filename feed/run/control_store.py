@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
 
 from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
 from connectors.telemetry import Telemetry
-from consumers.runtime import Consumer, KafkaBroker, consumer
+from consumers.runtime import Consumer, ConsumerMetrics, KafkaBroker, consumer
 from feed.config import FeedConfig
 from feed.config.consumers import ArchiveConsumer, AuditConsumer
 from feed.run.process import Process
@@ -25,7 +29,35 @@ from schemas.codec import ChangeCodec
 STOP_BOUND_S: Final = 30.0
 """How long the control topic's last upload may take when the process stops."""
 
+SINKS: Final = "feed_sink_"
+OF_CONTROL: Final = "feed_control_sink_"
+"""How the sink's series begin, and how those of the control topic's sink do: they have the same names otherwise, and
+one process serves both."""
+
 _log = logging.getLogger(__name__)
+
+
+class ControlSeries(Collector):
+    """The series of the control topic's sink, under names of their own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the names are those of the sink, and known once it counts."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of the sink, renamed."""
+        for family in self._registry.collect():
+            if family.name.startswith(SINKS):
+                renamed = Metric(_renamed(family.name), f"{family.documentation} (control events)", family.type)
+                renamed.samples = [sample._replace(name=_renamed(sample.name)) for sample in family.samples]
+                yield renamed
+
+
+def _renamed(name: str) -> str:
+    return OF_CONTROL + name.removeprefix(SINKS)
 
 
 class ControlStore:
@@ -71,12 +103,24 @@ def control_store(
     kafka: KafkaClients,
     codec: ChangeCodec,
     process: Process,
+    metrics: ConsumerMetrics,
 ) -> ControlStore:
     """The control topic's consumer for a store of raw records: group ``<group>.control``.
 
-    Its health and readiness are the process's; its metrics are not served, since they would bear the main one's names.
+    Its health and readiness are the process's, and so is the port of its metrics: the consumer's series have
+    ``sink="<name>-control"``, the sink's begin with :data:`OF_CONTROL`.
+
+    Args:
+        config: the feed.
+        section: the consumer.
+        group: its group.
+        kafka: the cluster of its region.
+        codec: the feed's codec.
+        process: what both belong to.
+        metrics: the main consumer's.
     """
     telemetry = Telemetry(f"{process.name}-control")
+    process.telemetry.registry.register(ControlSeries(telemetry.registry))
     telemetry.health, telemetry.readiness = process.telemetry.health, process.telemetry.readiness
     beside = Process(f"{process.name}-control", telemetry, process.stop, process.clock_ms)
     topic, aws = f"{config.feed}.control", AwsClients(config.regions[section.region].aws)
@@ -91,5 +135,6 @@ def control_store(
         telemetry=telemetry,
         stop=process.stop,
         now_ms=process.clock_ms,
+        metrics=metrics.beside(f"{metrics.sink}-control"),
     )
     return ControlStore(running, process.stop)

@@ -96,6 +96,9 @@ def test_a_refused_change_is_declared_in_the_store(
         process.stop.set()
         running.join(WITHIN_S)
     assert not running.is_alive()
+    page = process.telemetry.answer("/metrics")[2].decode()
+    assert f"feed_control_sink_{kind}_records_total 2.0" in page
+    assert f'feed_consumer_records_total{{partition="0",sink="{kind}-control"}} 2.0' in page
 
 
 def _is_whole(store: ObjectStore, feed: str, kind: str) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from feed.run.control_store import ControlStore
+from connectors.telemetry import Telemetry
+from consumers.audit.sink import AuditMetrics
+from feed.run.control_store import ControlSeries, ControlStore
 from schemas.errors import FatalError
 
 
@@ -51,3 +54,19 @@ def test_an_error_of_the_main_consumer_is_the_one_that_is_raised() -> None:
     with pytest.raises(FatalError, match="main"), ControlStore(running, stop):  # type: ignore[arg-type]  # a double
         raise FatalError("main", hint="")
     assert running.ended
+
+
+def test_its_series_are_served_beside_those_of_the_main_sink() -> None:
+    """Both sinks count under the same names; the process shows each once, so nobody adds up control events as changes.
+
+    And Prometheus refuses a page that tells one family twice.
+    """
+    process, beside = Telemetry("consumer-audit"), CollectorRegistry()
+    process.registry.register(ControlSeries(beside))
+    AuditMetrics(process.registry).records.inc(7)
+    AuditMetrics(beside).records.inc(2)
+    page = process.answer("/metrics")[2].decode().splitlines()
+    assert "feed_sink_audit_records_total 7.0" in page
+    assert "feed_control_sink_audit_records_total 2.0" in page
+    types = [line for line in page if line.startswith("# TYPE ")]
+    assert len(types) == len(set(types))
