@@ -33,7 +33,7 @@ def groovy_jars(tmp_path_factory: pytest.TempPathFactory) -> Jars:
 def groovy(groovy_jars: Jars) -> GroovyRunner:
     """``groovy("keys", argument…, jars=…)`` → what the script prints."""
 
-    def run(script: str, *arguments: str, jars: Jars) -> str:
-        return partial(run_groovy, SCRIPTS / f"{script}.groovy", groovy=groovy_jars)(*arguments, jars=jars)
+    def run(script: str, *arguments: str, jars: Jars, java: Path | None = None) -> str:
+        return partial(run_groovy, SCRIPTS / f"{script}.groovy", groovy=groovy_jars)(*arguments, jars=jars, java=java)
 
     return run

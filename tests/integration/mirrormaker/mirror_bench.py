@@ -18,7 +18,7 @@ from connectors.kafka import KafkaClients, KafkaSettings
 from connectors.telemetry import Checks
 from feed.local import Broker, LocalSettings, Site
 from feed.local.jars import COPY_GOAL, Jars, kafka_jars
-from feed.local.java_part import JavaPart
+from feed.local.java_part import JVM, JavaPart
 from feed.local.tools import require_java, require_maven
 from feed.testing import create_topics
 from mirrormaker import LOCAL_PACE, Cluster, Flow
@@ -248,11 +248,11 @@ def pom(*artifacts: str) -> str:
 GroovyRunner = Callable[..., str]
 
 
-def run_groovy(script: Path, *arguments: str, groovy: Jars, jars: Jars) -> str:
+def run_groovy(script: Path, *arguments: str, groovy: Jars, jars: Jars, java: Path | None = None) -> str:
     """What a Groovy script prints, with the classes of other jars at hand; needs a JRE only."""
-    java = require_java(install=True)
+    java = java or require_java(install=True).path
     classes = f"{groovy.class_path}:{jars.class_path}"
-    command = [str(java.path), "-Xmx256m", "-cp", classes, "groovy.ui.GroovyMain", str(script), *arguments]
+    command = [str(java), *JVM, "-Xmx256m", "-cp", classes, "groovy.ui.GroovyMain", str(script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=GROOVY_WITHIN_S, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

