@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from feed.testing.tables import aws_settings
 
 pytestmark = pytest.mark.integration
 
-BOUND_S = 30
+BOUND_S = 120
+"""A second on an idle machine; a hang is what it finds, on a busy one and with nothing compiled yet, too."""
 FEED = Path(sys.executable).with_name("feed")
 
 
@@ -61,17 +61,15 @@ def run(raw: dict[str, Any], folder: Path, *arguments: str, path: str | None = N
     """Run the command as a user does; what it printed, which must come within the bound and hold no traceback."""
     file = folder / "feed.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    began = time.monotonic()
     done = subprocess.run(
         [FEED, *arguments, "-c", file] if "demo" not in arguments else [FEED, *arguments],
         capture_output=True,
         text=True,
-        timeout=2 * BOUND_S,
+        timeout=BOUND_S,
         check=False,
         cwd=folder,
         env={"HOME": str(folder), "PATH": path or "/usr/bin:/bin", "COLUMNS": "200"},
     )
-    assert time.monotonic() - began < BOUND_S
     said = done.stderr + done.stdout
     assert "Traceback" not in said
     assert "hint" in said
