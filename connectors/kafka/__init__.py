@@ -14,6 +14,7 @@ from connectors.kafka.clients import (
     error_of,
 )
 from connectors.kafka.offsets import group_offsets
+from connectors.kafka.rights import Grant, acl_commands, iam_statements
 from connectors.kafka.settings import Auth, IamAuth, KafkaSettings, NoAuth, ScramAuth, TlsAuth
 from connectors.kafka.tail import first_record, last_record, watermarks
 from connectors.kafka.topics import (
@@ -34,6 +35,7 @@ __all__ = [
     "SESSION_TIMEOUT_MS",
     "TRANSACTION_TIMEOUT_MS",
     "Auth",
+    "Grant",
     "GroupProtocol",
     "IamAuth",
     "KafkaClients",
@@ -44,11 +46,13 @@ __all__ = [
     "TopicChange",
     "TopicPlan",
     "TopicSpec",
+    "acl_commands",
     "apply_plan",
     "describe_topics",
     "error_of",
     "first_record",
     "group_offsets",
+    "iam_statements",
     "last_record",
     "plan_topics",
     "topic_id_text",

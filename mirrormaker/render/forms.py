@@ -161,7 +161,7 @@ def _policies(form: Form, flow: Flow, place: Deployment) -> dict[str, str]:
     if any(isinstance(auth, IamAuth) for auth in auths):
         files[f"{base}-iam-policy.json"] = policy.iam_policy(flow, chosen)
     if any(not isinstance(auth, NoAuth | IamAuth) for auth in auths):
-        files[f"{base}-acls.sh"] = policy.acl_commands(flow, chosen, principal=place.principal)
+        files[f"{base}-acls.sh"] = policy.acl_script(flow, chosen, principal=place.principal)
     return files
 
 
