@@ -38,7 +38,7 @@ POINTS: dict[str, tuple[type, str, bool]] = {
 }
 """Where a worker can be made to die or to freeze: a method, and whether that is before or after its work."""
 
-SENT_AFTER_S = 0.05
+SENT_AFTER_S = 0.5
 """What was produced is at the broker by then: between produce and commit there is a transaction to be left open."""
 
 
