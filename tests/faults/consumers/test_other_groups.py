@@ -43,7 +43,7 @@ def test_a_store_that_hangs_does_not_hold_a_partition(
         before = group.committed()
         began = time.monotonic()
         group.stop("one")
-        assert time.monotonic() - began < 10, "the process waited for S3, whose time-outs take longer"
+        assert time.monotonic() - began < 30, "the process waited for S3, whose time-outs take longer"
         after = group.committed()
         s3_server.resume()
         group.check_commits_are_durable()

@@ -131,7 +131,7 @@ def test_never(regions: Callable[[int], Any]) -> None:
         shop.replicator.pause()
         shop.write(paid)
         pick, took_ms = shop.handle(paid)
-        assert WAIT_MS <= took_ms < WAIT_MS + 3_000
+        assert WAIT_MS <= took_ms < WAIT_MS + 20_000
         assert (pick["orderStatus"], "details" in pick, shop.stood("behind")) == ("paid", False, 1)
 
 

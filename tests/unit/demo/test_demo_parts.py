@@ -105,7 +105,7 @@ def test_a_stall_is_measured_on_a_victim_that_comes_back() -> None:
     worker.join()
     (stall,) = killer.stalls
     assert stall.moved_after_s is not None
-    assert 0.4 < stall.moved_after_s < 3
+    assert 0.4 < stall.moved_after_s < 10
     assert "output stood still" in stall.to_line()
 
 

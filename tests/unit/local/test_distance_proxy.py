@@ -122,7 +122,7 @@ def test_an_answer_takes_one_round_trip(site: Site) -> None:
     with echo_server() as port, link_to(site, port, 80) as link, closing(dial(link)) as connection:
         began = time.monotonic()
         assert ask(connection, b"hello") == b"hello"
-        assert 0.08 <= time.monotonic() - began < 5
+        assert 0.08 <= time.monotonic() - began < 20
 
 
 def test_many_bytes_are_under_way_at_once(site: Site) -> None:

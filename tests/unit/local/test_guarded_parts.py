@@ -88,7 +88,7 @@ def test_who_does_not_stop_is_killed_with_its_children(site: Site) -> None:
     assert is_running(child)
     began = time.monotonic()
     part.stop()
-    assert 0.4 < time.monotonic() - began < 5
+    assert 0.4 < time.monotonic() - began < 20
     assert part.pid is None
     until(lambda: not is_running(child), "the child's end")
 
