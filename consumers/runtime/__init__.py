@@ -14,8 +14,10 @@ from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.reaction import time_of
 from consumers.runtime.replay_side import ReplaySide
 from consumers.runtime.settings import RuntimeSettings
+from consumers.runtime.start import BY_REPLAY
 
 __all__ = [
+    "BY_REPLAY",
     "BatchSink",
     "Consumer",
     "ConsumerMetrics",

@@ -22,6 +22,8 @@ from consumers.runtime.record_flow import RecordFlow
 from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
 from schemas.replay import replay_group
+from consumers.runtime.sink_thread import Calls, SinkThread
+from consumers.runtime.start import BY_REPLAY
 
 
 def wall_clock_ms() -> int:
@@ -46,6 +48,8 @@ def consumer(
     dead_letters_of: str | None = None,
     replay_topic: str | None = None,
 ) -> Consumer:
+    when_lapsed: str = BY_REPLAY,
+    calls: Callable[[str], Calls] = SinkThread,
     """A member of ``group`` that gives ``topic`` to ``sink``; ``run_forever`` runs it until ``stop`` is set.
 
     Args:
@@ -66,6 +70,8 @@ def consumer(
         replay_topic: where replays for the group come, which fill what retention took from it; None for a sink that
             takes none. They are read by a :class:`~consumers.runtime.replay_side.ReplaySide`.
     """
+        when_lapsed: what a person can do when retention was faster than the group: the hint of that error.
+        calls: makes what calls the sink, from its name: a thread, so that a call that hangs does not hold the loop.
     metrics = metrics or ConsumerMetrics(sink.name, telemetry.registry)
     limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
     dead_letters = DeadLetters(
@@ -108,6 +114,7 @@ def consumer(
     )
     return Consumer(
         topic,
+        when_lapsed=when_lapsed,
         group,
         replays=replays,
         broker=broker,

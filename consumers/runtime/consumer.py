@@ -55,6 +55,7 @@ class Consumer:
         self._now_ms = now_ms
         self._random = random
         self._stop = stop
+        self._when_lapsed = replays.when_lapsed
         self._members = Membership(
             topic,
             group,
@@ -183,7 +184,7 @@ class Consumer:
             raise FatalError(
                 f"gap on {self._topic}[{event.partition()}]: the offset to read is out of range ({error.str()}); "
                 "records were deleted by retention before this group read them",
-                hint="`feed replay` brings them back from the archive; nothing was skipped or committed",
+                hint=self._when_lapsed,
             )
         if error.fatal():
             raise FatalError(

@@ -21,7 +21,7 @@ from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.replay_gate import ReplayGate, ReplayPendingError
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.start import LapsedError, Start, check_range, start_of
-from schemas.errors import RetryableError
+from schemas.errors import FatalError, RetryableError
 from schemas.replay import commit_note
 
 COMMIT_BOUND_MS = 30_000
@@ -220,15 +220,20 @@ class Membership:
         span = self.client.get_watermark_offsets(TopicPartition(topic, number), timeout=bound_s)
         if span is None:
             raise RetryableError(f"the range of {name} is unknown", hint="the leader of the partition may be moving")
-        try:
-            start = start_of(name, committed, *span)
-        except LapsedError as lapsed:
-            self.replays.check(number, span[0], lapsed)
-            start = Start(span[0], commit=True)
         partition = Partition(self._identity.cluster_id, self._identity.topic_id, topic, number)
         offset = self._flow.open(partition, start.offset)
         try:
+        start = start_of(name, committed, *span)
             check_range(name, offset, *span)
+        try:
+            check_range(name, offset, *span)
+        except FatalError as refused:
+            self._flow.forget([number])
+            if not isinstance(refused, LapsedError):
+                raise
+            self.replays.check(number, span[0], refused)
+            start = Start(span[0], commit=True)
+            offset = self._flow.open(partition, start.offset)
             self.client.incremental_assign([TopicPartition(topic, number, offset)])
         except BaseException:
             self._flow.forget([number])

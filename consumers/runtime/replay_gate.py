@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumers.runtime.client import Broker
-from consumers.runtime.start import LapsedError
+from consumers.runtime.start import BY_REPLAY, LapsedError
 from schemas.errors import ConfigError, RetryableError
 from schemas.replay import ReplayMarker, marker_of
 
@@ -75,6 +75,7 @@ class ReplayGate:
         now_ms: the clock.
         bound_s: how long one look may take.
         overdue_ms: nothing moved for so long: :attr:`overdue` tells.
+        when_lapsed: what a person can do about a lapse where there is no replay.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ReplayGate:
         now_ms: Callable[[], int],
         bound_s: float,
         overdue_ms: int,
+        when_lapsed: str = BY_REPLAY,
     ) -> None:
         self._broker = broker
         self._topic = topic
@@ -93,6 +95,7 @@ class ReplayGate:
         self._now_ms = now_ms
         self._bound_s = bound_s
         self._overdue_ms = overdue_ms
+        self.when_lapsed = when_lapsed
         self._waiting: dict[int, _Waiting] = {}
 
     def check(self, number: int, low: int, lapsed: LapsedError) -> None:
@@ -106,7 +109,7 @@ class ReplayGate:
         seen = self._look(number)
         if seen is None or self._topic is None:
             self.forget(number)
-            raise lapsed
+            raise LapsedError(str(lapsed), hint=self.when_lapsed) from lapsed
         if goes_on(seen, low, lapsed):
             self.forget(number)
             _log.info("replay is read, live goes on partition=%d offset=%d topic=%s", number, low, self._topic)

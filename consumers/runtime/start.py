@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.errors import FatalError
+
+BY_REPLAY: Final = "`feed replay` brings them back from the archive; nothing was skipped or committed"
+"""What to do about a lapse where the sink takes replays."""
 
 
 class LapsedError(FatalError):
@@ -21,7 +25,10 @@ class Start:
 
 
 def start_of(partition: str, committed: int | None, low: int, high: int) -> Start:
-    """Decide the offset to read from.
+    """Decide where the group stands.
+
+    Whether retention was faster is not asked here: a sink that keeps its place itself may be further than the commit
+    that a crash cut off. Where it answers to read from is judged by :func:`check_range`.
 
     Args:
         partition: its name, for the message.
@@ -30,12 +37,11 @@ def start_of(partition: str, committed: int | None, low: int, high: int) -> Star
         high: its end.
 
     Raises:
-        LapsedError: the committed offset lies before the earliest that is left.
-        FatalError: it lies behind the end; going on anywhere would lose or repeat records silently.
+        FatalError: the commit lies behind the end; going on anywhere would lose or repeat records silently.
     """
     if committed is None:
         return Start(low, commit=True)
-    check_range(partition, committed, low, high)
+    _check_end(partition, committed, high)
     return Start(committed, commit=False)
 
 
@@ -50,8 +56,12 @@ def check_range(partition: str, offset: int, low: int, high: int) -> None:
         raise LapsedError(
             f"gap on {partition}: this group is at offset {offset}, but the topic begins at {low}; "
             f"up to {low - offset} records were deleted by retention before it read them",
-            hint="`feed replay` brings them back from the archive; nothing was skipped or committed",
+            hint=BY_REPLAY,
         )
+    _check_end(partition, offset, high)
+
+
+def _check_end(partition: str, offset: int, high: int) -> None:
     if offset > high:
         raise FatalError(
             f"{partition} ends at {high}, but this group is at offset {offset}: "

@@ -94,3 +94,17 @@ TAKES_NO_REPLAY: Final = {
     "analytics": "its ledger counts the offsets of the live topic, and holds its place there",
 }
 """Kinds of consumers that take no replay, and why."""
+
+_MOVE_ON: Final = "`kafka-consumer-groups.sh --reset-offsets --to-earliest` moves the group on, knowing that"
+
+WHEN_LAPSED: Final = {
+    "notification": f"customers were not told of these changes: {_MOVE_ON}",
+    "audit": "the audit log will have a hole, which `feed audit verify` names (the archive may have what it lacks): "
+    f"{_MOVE_ON}",
+    "archive": "the archive will have a hole, which `feed archive verify` names (the audit log may have them): "
+    f"{_MOVE_ON}",
+    "analytics": "set next_offset of this partition in load_ledger to where the topic begins and start again, then "
+    "`feed snapshot` reloads the current state; what the history lacks is in the archive",
+}
+"""What a person can do when retention was faster than a consumer of a kind that takes no replay. Nothing was skipped or
+committed."""

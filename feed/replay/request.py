@@ -7,7 +7,7 @@ from typing import Final
 
 from connectors.kafka import TopicSpec
 from feed.config import FeedConfig
-from feed.config.consumers import TAKES_NO_REPLAY, ArchiveConsumer
+from feed.config.consumers import TAKES_NO_REPLAY, WHEN_LAPSED, ArchiveConsumer
 from schemas.errors import ConfigError
 from schemas.replay import replay_group, replay_topic
 
@@ -86,7 +86,10 @@ def request_of(config: FeedConfig, consumer: str) -> Request:
     if section is None:
         raise ConfigError(f"feed.yaml has no consumer {consumer!r}", hint=f"those that take replays: {taking}")
     if (why := TAKES_NO_REPLAY.get(section.kind)) is not None:
-        raise ConfigError(f"the consumer {consumer} takes no replay: {why}", hint=f"those that take replays: {taking}")
+        raise ConfigError(
+            f"the consumer {consumer} takes no replay: {why}",
+            hint=f"those that take replays: {taking}. If {consumer} has lapsed: {WHEN_LAPSED[section.kind]}",
+        )
     archives = {name: each for name, each in config.consumers.items() if isinstance(each, ArchiveConsumer)}
     if not archives:
         raise ConfigError("feed.yaml has no consumer of kind archive", hint="a replay is made from the archive")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from connectors.aws import AwsClients
 from connectors.kafka import KafkaClients
-from consumers.runtime import ConsumerMetrics, KafkaBroker, RecordSink, ReplaySide, consumer, time_of
+from consumers.runtime import BY_REPLAY, ConsumerMetrics, KafkaBroker, RecordSink, ReplaySide, consumer, time_of
 from feed.config import FeedConfig
-from feed.config.consumers import TAKES_NO_REPLAY, ArchiveConsumer, AuditConsumer
+from feed.config.consumers import TAKES_NO_REPLAY, WHEN_LAPSED, ArchiveConsumer, AuditConsumer
 from feed.run.codec import codec_of
 from feed.run.control_store import control_store
 from feed.run.preflight import check_topics
@@ -49,6 +49,7 @@ def run_consumer(config: FeedConfig, name: str, process: Process) -> None:
         now_ms=process.clock_ms,
         metrics=metrics,
         replay_topic=replays,
+        when_lapsed=WHEN_LAPSED.get(section.kind, BY_REPLAY),
     )
     if isinstance(section, AuditConsumer | ArchiveConsumer):
         beside = control_store(config, section, group=group, kafka=kafka, codec=codec, process=process, metrics=metrics)

@@ -21,7 +21,7 @@ from connectors.kafka import KafkaClients
 from connectors.telemetry import Telemetry
 from consumers.runtime import Consumer, ConsumerMetrics, KafkaBroker, consumer
 from feed.config import FeedConfig
-from feed.config.consumers import ArchiveConsumer, AuditConsumer
+from feed.config.consumers import WHEN_LAPSED, ArchiveConsumer, AuditConsumer
 from feed.run.process import Process
 from feed.run.sinks import sink_of
 from schemas.codec import ChangeCodec
@@ -136,5 +136,6 @@ def control_store(
         stop=process.stop,
         now_ms=process.clock_ms,
         metrics=metrics.beside(f"{metrics.sink}-control"),
+        when_lapsed=WHEN_LAPSED[section.kind],
     )
     return ControlStore(running, process.stop)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from connectors.telemetry import Telemetry
-from consumers.runtime import Partition, PartitionWriter, Record, RuntimeSettings, consumer
+from consumers.runtime import BY_REPLAY, Partition, PartitionWriter, Record, RuntimeSettings, consumer
 from consumers.runtime.client import Broker
 from feed.testing import until
 from schemas.change import Change, Op, Source
@@ -166,7 +166,7 @@ class Rig(Protocol):
 class Running:
     """A consumer on a thread of its own."""
 
-    def __init__(self, rig: Rig, sink: Any, **settings: Any) -> None:
+    def __init__(self, rig: Rig, sink: Any, *, when_lapsed: str = BY_REPLAY, **settings: Any) -> None:
         self.settings = RuntimeSettings(**(FAST | settings))
         self.telemetry = Telemetry("test")
         self.stop_event = threading.Event()
@@ -181,6 +181,7 @@ class Running:
             settings=self.settings,
             telemetry=self.telemetry,
             stop=self.stop_event,
+            when_lapsed=when_lapsed,
         )
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -373,7 +374,7 @@ class ConsumerContract:
         sink = Recorder(delay_s=1.5)
         with Running(rig, sink, stall_after_ms=300) as running:
             rig.put("a", value_of("a", 0))
-            until(lambda: f"RED {rig.group} stop: the loop has stood still" in running.health(), "red health")
+            until(lambda: f"RED {rig.group} stop: the sink has not answered" in running.health(), "red health")
             until(lambda: running.health().startswith("200"), "green health")
 
     def test_several_in_flight_keep_the_order_of_each_key(self, rig: Rig) -> None:

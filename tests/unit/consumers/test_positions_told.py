@@ -9,8 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
-from consumers.runtime import Partition, Record
+from consumers.runtime import BY_REPLAY, Partition, Record
 from consumers.runtime.build import wall_clock_ms
+from consumers.runtime.start import LapsedError
+from feed.config.consumers import WHEN_LAPSED
 from feed.testing import until
 from schemas import bundled
 from schemas.errors import RetryableError
@@ -94,7 +96,7 @@ def warehouse() -> Iterator[MemoryWarehouse]:
 class Rig(MemoryRig):
     """With analytics on it."""
 
-    def run(self, warehouse: MemoryWarehouse) -> Running:
+    def run(self, warehouse: MemoryWarehouse, when_lapsed: str = BY_REPLAY) -> Running:
         sink = AnalyticsSink(
             warehouse.store,
             warehouse.connect()[0],
@@ -105,7 +107,7 @@ class Rig(MemoryRig):
             now_ms=wall_clock_ms,
             executor=InlineExecutor(),
         )
-        return Running(self, sink)
+        return Running(self, sink, when_lapsed=when_lapsed)
 
 
 def ledger_of(warehouse: MemoryWarehouse) -> int:
@@ -129,4 +131,39 @@ def test_a_feed_that_idled_past_retention_starts_again(warehouse: MemoryWarehous
     with rig.run(warehouse) as running:
         rig.memory.put(b"k", CODEC.encode(change(1, "o-1", sequence=2)), partition=0)
         until(lambda: running.error or ledger_of(warehouse) == 4, "the change after the pause")
+    assert running.error is None
+
+
+def test_a_commit_that_a_crash_cut_off_is_no_gap(warehouse: MemoryWarehouse) -> None:
+    """A load committed and the group's commit did not; retention then deleted what lies between: the ledger counts."""
+    rig = Rig()
+    for sequence in (1, 2):
+        rig.memory.put(b"k", CODEC.encode(change(0, "o-1", sequence=sequence)), partition=0)
+    with rig.run(warehouse) as running:
+        until(lambda: running.error or ledger_of(warehouse) == 2, "the load")
+    rig.commit(0, 1)  # as a kill between the two leaves it
+    rig.trim(0, 2)
+    with rig.run(warehouse) as running:
+        rig.memory.put(b"k", CODEC.encode(change(1, "o-1", sequence=3)), partition=0)
+        until(lambda: running.error or (ledger_of(warehouse), rig.committed()) == (3, 3), "the change after the pause")
+    assert running.error is None
+
+
+def test_a_ledger_that_lapsed_says_what_to_do_there(warehouse: MemoryWarehouse) -> None:
+    """Retention overtook the warehouse: the hint is not `feed replay`, which analytics refuses, but what works."""
+    rig = Rig()
+    rig.memory.put(b"k", CODEC.encode(change(0, "o-1", sequence=1)), partition=0)
+    with rig.run(warehouse) as running:
+        until(lambda: running.error or ledger_of(warehouse) == 1, "the load")
+    for sequence in (2, 3):
+        rig.memory.put(b"k", CODEC.encode(change(1, "o-1", sequence=sequence)), partition=0)
+    rig.trim(0, 2)
+    error = rig.run(warehouse, WHEN_LAPSED["analytics"]).failed()
+    assert isinstance(error, LapsedError)
+    assert "is at offset 1, but the topic begins at 2" in str(error)
+    assert "feed replay" not in error.hint
+    assert "next_offset" in error.hint
+    warehouse.connect()[0].run(["UPDATE public.load_ledger SET next_offset = 2 WHERE partition_number = 0"])
+    with rig.run(warehouse) as running:  # what the hint says
+        until(lambda: running.error or ledger_of(warehouse) == 3, "the change that is left")
     assert running.error is None

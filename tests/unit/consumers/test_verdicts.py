@@ -128,11 +128,14 @@ def test_a_limit_says_which_it_is() -> None:
 
 
 def test_where_a_group_starts() -> None:
-    """None committed: the earliest, committed at once. In range: there. Outside: a gap, never a reset."""
+    """None committed: the earliest, committed at once. Else there; out of range is a gap, never a reset."""
     assert start_of("t[0]", None, 7, 9) == Start(7, commit=True)
     assert start_of("t[0]", 9, 7, 9) == Start(9, commit=False)
+    assert start_of("t[0]", 3, 7, 9) == Start(3, commit=False)  # the sink may know better
+    with pytest.raises(FatalError, match="made anew"):
+        start_of("t[0]", 10, 7, 9)
     with pytest.raises(FatalError, match=r"gap on t\[0\].*up to 4 records"):
-        start_of("t[0]", 3, 7, 9)
+        check_range("t[0]", 3, 7, 9)
     with pytest.raises(FatalError, match="made anew"):
         check_range("t[0]", 10, 7, 9)
 

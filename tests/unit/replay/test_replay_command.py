@@ -14,7 +14,7 @@ from consumers.columns import Declared, StoredRecord
 from consumers.runtime.contracts import Partition
 from feed.cli import app
 from feed.config import FeedConfig, parse_config
-from feed.config.consumers import TAKES_NO_REPLAY
+from feed.config.consumers import TAKES_NO_REPLAY, WHEN_LAPSED
 from feed.replay import Range, request_of
 from feed.replay.archived import Archived
 from feed.replay.live import LivePartition, begin_of
@@ -43,6 +43,12 @@ CONFIG = {
         "warehouse": {"kind": "warehouse", "region": "us"},
         "archive": {"kind": "archive", "region": "eu", "sink": {"bucket": "archive"}},
         "audit": {"kind": "audit", "region": "eu", "sink": {"bucket": "audit"}},
+        "reports": {
+            "kind": "analytics",
+            "region": "us",
+            "warehouse": {"workgroup": "reports", "database": "dev", "copy_role": "arn:aws:iam::1:role/copy"},
+            "sink": {"bucket": "staged"},
+        },
         "tell": {
             "kind": "notification",
             "region": "eu",
@@ -69,12 +75,13 @@ def test_the_topic_of_a_replay() -> None:
     assert int(spec.config["max.message.bytes"]) > config().topic.max_message_bytes
 
 
-@pytest.mark.parametrize("name", ["archive", "audit", "tell"])
+@pytest.mark.parametrize("name", ["archive", "audit", "reports", "tell"])
 def test_who_takes_no_replay(name: str) -> None:
-    """Each kind but the warehouse is refused with its own reason, and with the names of those that take one."""
+    """Each kind but the warehouse is refused with its own reason, with who takes one, and with what to do instead."""
     with pytest.raises(ConfigError, match="takes no replay: ") as refused:
         request_of(config(), name)
-    assert refused.value.hint == "those that take replays: warehouse"
+    assert refused.value.hint.startswith("those that take replays: warehouse. ")
+    assert WHEN_LAPSED[config().consumers[name].kind] in refused.value.hint
     assert TAKES_NO_REPLAY[config().consumers[name].kind] in str(refused.value)
 
 
