@@ -21,9 +21,8 @@ from consumers.runtime.reaction import TimeOf
 from consumers.runtime.record_flow import RecordFlow
 from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
-from schemas.replay import replay_group
-from consumers.runtime.sink_thread import Calls, SinkThread
 from consumers.runtime.start import BY_REPLAY
+from schemas.replay import replay_group
 
 
 def wall_clock_ms() -> int:
@@ -47,9 +46,8 @@ def consumer(
     metrics: ConsumerMetrics | None = None,
     dead_letters_of: str | None = None,
     replay_topic: str | None = None,
-) -> Consumer:
     when_lapsed: str = BY_REPLAY,
-    calls: Callable[[str], Calls] = SinkThread,
+) -> Consumer:
     """A member of ``group`` that gives ``topic`` to ``sink``; ``run_forever`` runs it until ``stop`` is set.
 
     Args:
@@ -69,9 +67,8 @@ def consumer(
         dead_letters_of: the group whose dead letters take the refused records; by default ``group``.
         replay_topic: where replays for the group come, which fill what retention took from it; None for a sink that
             takes none. They are read by a :class:`~consumers.runtime.replay_side.ReplaySide`.
-    """
         when_lapsed: what a person can do when retention was faster than the group: the hint of that error.
-        calls: makes what calls the sink, from its name: a thread, so that a call that hangs does not hold the loop.
+    """
     metrics = metrics or ConsumerMetrics(sink.name, telemetry.registry)
     limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
     dead_letters = DeadLetters(
@@ -111,10 +108,10 @@ def consumer(
         now_ms=now_ms,
         bound_s=settings.assignment_bound_ms / 1000,
         overdue_ms=settings.replay_overdue_ms,
+        when_lapsed=when_lapsed,
     )
     return Consumer(
         topic,
-        when_lapsed=when_lapsed,
         group,
         replays=replays,
         broker=broker,

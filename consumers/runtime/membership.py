@@ -221,10 +221,8 @@ class Membership:
         if span is None:
             raise RetryableError(f"the range of {name} is unknown", hint="the leader of the partition may be moving")
         partition = Partition(self._identity.cluster_id, self._identity.topic_id, topic, number)
-        offset = self._flow.open(partition, start.offset)
-        try:
         start = start_of(name, committed, *span)
-            check_range(name, offset, *span)
+        offset = self._flow.open(partition, start.offset)
         try:
             check_range(name, offset, *span)
         except FatalError as refused:
@@ -234,6 +232,8 @@ class Membership:
             self.replays.check(number, span[0], refused)
             start = Start(span[0], commit=True)
             offset = self._flow.open(partition, start.offset)
+        try:
+            check_range(name, offset, *span)
             self.client.incremental_assign([TopicPartition(topic, number, offset)])
         except BaseException:
             self._flow.forget([number])
