@@ -7,6 +7,7 @@ only, never reset an offset and never commit by themselves; keys go to the parti
 from connectors.kafka.clients import (
     CONNECT_BOUND_S,
     MAX_RECORD_BYTES,
+    READER_GROUP,
     SESSION_TIMEOUT_MS,
     TRANSACTION_TIMEOUT_MS,
     GroupProtocol,
@@ -32,6 +33,7 @@ __all__ = [
     "ADMIN_BOUND_S",
     "CONNECT_BOUND_S",
     "MAX_RECORD_BYTES",
+    "READER_GROUP",
     "SESSION_TIMEOUT_MS",
     "TRANSACTION_TIMEOUT_MS",
     "Auth",

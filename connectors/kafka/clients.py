@@ -12,6 +12,9 @@ from connectors.kafka.auth import TokenSource, security
 from connectors.kafka.settings import KafkaSettings
 from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
+READER_GROUP = "feed.reader"
+"""What a reader calls itself: librdkafka wants a name, and asks for the group's coordinator. Nothing joins it."""
+
 GroupProtocol = Literal["classic", "consumer"]
 """``classic``: the client sets the session timeout. ``consumer`` (KIP-848): the broker does."""
 
@@ -118,10 +121,7 @@ class KafkaClients:
 
     def reader(self, **overrides: Any) -> Consumer:
         """For ``assign()`` only: reads committed records, belongs to no group, tells the end of a partition."""
-        own = {
-            "group.id": "feed.reader",
-            "enable.partition.eof": True,
-        }  # librdkafka wants a name; nothing joins or commits
+        own = {"group.id": READER_GROUP, "enable.partition.eof": True}
         return Consumer(self._consuming({**own, **overrides}))
 
     def admin(self) -> AdminClient:

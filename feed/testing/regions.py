@@ -139,7 +139,12 @@ def three_regions(
                 "Containers have neither a data folder nor a distance between regions.",
                 hint='Leave out data_dir and round_trips_ms, or take backend="processes".',
             )
-        from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
+        try:
+            from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"Containers need the package {error.name}.", hint='pip install "changefeed[local,testing]"'
+            ) from error
 
         with ContainerRegions(
             tuple(regions),

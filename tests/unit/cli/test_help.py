@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import typer
 
 from feed.cli import app
+from feed.cli.app import main
 
 
 def commands(command: Any, name: str = "feed") -> Iterator[tuple[str, Any]]:
@@ -37,3 +39,18 @@ def test_a_command_says_what_it_does_with_an_example(name: str) -> None:
     assert name in (command.epilog or ""), f"{name} has no example"
     options = [param for param in command.params if param.param_type_name == "option"]
     assert [option.name for option in options if not option.help] == []
+
+
+def test_a_missing_extra_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the extra `local`, the demo says what to install; a module that is nobody's extra stays a bug."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    for module in [name for name in sys.modules if name.startswith(("feed.demo", "feed.local.data_api"))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "argv", ["feed", "demo", "--seconds", "1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, "duckdb" in said, "changefeed[local]" in said) == (2, True, True)
+    monkeypatch.setattr(sys.modules["feed.cli.app"], "EXTRAS", {})
+    with pytest.raises(ModuleNotFoundError):
+        main()
