@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, Metric, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +77,24 @@ class TelemetryPart:
     readiness: Checks
 
 
+class StandingCollector(Collector):
+    """``feed_healthy`` and ``feed_ready``: the answers of ``/healthz`` and ``/readyz``, whose pages have the reasons."""
+
+    def __init__(self, process: str, health: Callable[[], bool], readiness: Callable[[], bool]) -> None:
+        self._process = process
+        self._told = (
+            ("feed_healthy", "1 while /healthz is green", health),
+            ("feed_ready", "1 while /readyz is green", readiness),
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Both, as they stand now."""
+        for name, text, green in self._told:
+            family = GaugeMetricFamily(name, text, labels=["process"])
+            family.add_metric([self._process], float(green()))
+            yield family
+
+
 class Telemetry:
     """The registry, the checks and the port of one process."""
 
@@ -87,7 +108,19 @@ class Telemetry:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         Gauge("feed_up", "1 while the process runs", ["process"], registry=self.registry).labels(process).set(1)
+        self.registry.register(StandingCollector(process, lambda: self.is_healthy, lambda: self.is_ready))
         self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Nothing stands that should move."""
+        return all(check.ok for check in self.health.read().values())
+
+    @property
+    def is_ready(self) -> bool:
+        """It is at work; nothing said yet is not ready, though it is not ill either."""
+        states = self.readiness.read()
+        return bool(states) and all(check.ok for check in states.values())
 
     def part(self, name: str) -> TelemetryPart:
         """The same telemetry for one of several parts of the process: its checks carry its name."""
@@ -124,15 +157,14 @@ class Telemetry:
         """Status, content type and body for a path."""
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(self.registry)
-        checks = {"/healthz": self.health, "/readyz": self.readiness}.get(path)
-        if checks is None:
+        pages = {"/healthz": (self.health, self.is_healthy), "/readyz": (self.readiness, self.is_ready)}
+        if path not in pages:
             return 404, "text/plain", b"/metrics /healthz /readyz\n"
+        checks, green = pages[path]
         states = checks.read()
         lines = [
             f"{'ok ' if check.ok else 'RED'} {name} {check.reason}".rstrip() for name, check in sorted(states.items())
         ]
-        # nothing said yet is not ready, but it is not ill either
-        green = all(check.ok for check in states.values()) and (bool(states) or path == "/healthz")
         return (200 if green else 503), "text/plain; charset=utf-8", ("\n".join(lines) + "\n").encode()
 
     def close(self) -> None:

@@ -73,3 +73,18 @@ def test_a_check_that_turns_is_one_line_of_the_log(caplog: pytest.LogCaptureFixt
         "health red check=orders shards reason=no answer for 30 s",
         "readiness green check=slots reason=running: [0]",
     ]
+
+
+def test_health_and_readiness_are_metrics_as_well() -> None:
+    """An alert sees what the pages answer, at the moment of the scrape."""
+    telemetry = Telemetry("producer")
+
+    def told() -> tuple[float | None, float | None]:
+        found = {"process": "producer"}
+        return tuple(telemetry.registry.get_sample_value(name, found) for name in ("feed_healthy", "feed_ready"))  # type: ignore[return-value]  # two names, two values
+
+    assert told() == (1.0, 0.0)
+    telemetry.readiness.set("slots", ok=True)
+    assert told() == (1.0, 1.0)
+    telemetry.health.set("shards", ok=False, reason="no answer")
+    assert told() == (0.0, 1.0)
