@@ -72,6 +72,7 @@ class BatchFlow:
         self._random = random
         self._backoff = Backoff(settings.retry_base_ms, settings.retry_cap_ms)
         self._opened: dict[int, _Open] = {}
+        self._interrupted = False
 
     def open(self, partition: Partition, committed: int) -> int:
         """Open a writer; it says where to read from."""
@@ -97,6 +98,8 @@ class BatchFlow:
     def work(self) -> int | None:
         """Try again what failed, tick the writers."""
         for partition, opened in self._opened.items():
+            if self._interrupted:
+                break
             if self._now_ms() < opened.due_ms:
                 continue
             opened.due_ms = self._now_ms() + TICK_MS
@@ -129,8 +132,17 @@ class BatchFlow:
         opened = self._opened[partition]
         return "" if opened.failed is None else f"try {opened.attempt}: {opened.failed}"
 
+    def hangs(self) -> str:
+        """It comes back when its sink does."""
+        return ""
+
+    def interrupt(self) -> None:
+        """Tick no other writer."""
+        self._interrupted = True
+
     def settle(self, partitions: Collection[int], budget_ms: int) -> None:
         """Flush each writer while the budget lasts; what is not durable then is read again by the next owner."""
+        self._interrupted = False
         until_ms = self._now_ms() + budget_ms
         for partition in partitions:
             opened = self._opened[partition]
@@ -146,6 +158,7 @@ class BatchFlow:
 
     def forget(self, partitions: Collection[int]) -> None:
         """Close the writers; what is not durable is dropped."""
+        self._interrupted = False
         for partition in partitions:
             opened = self._opened.pop(partition, None)
             if opened is not None:

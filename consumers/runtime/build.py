@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from connectors.telemetry import Telemetry
+from consumers.runtime.aside import AsideFlow
 from consumers.runtime.batch_flow import BatchFlow
 from consumers.runtime.client import Broker
 from consumers.runtime.consumer import Consumer
@@ -21,6 +22,7 @@ from consumers.runtime.reaction import TimeOf
 from consumers.runtime.record_flow import RecordFlow
 from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
+from consumers.runtime.sink_thread import Calls, SinkThread
 from consumers.runtime.start import BY_REPLAY
 from schemas.replay import replay_group
 
@@ -47,6 +49,7 @@ def consumer(
     dead_letters_of: str | None = None,
     replay_topic: str | None = None,
     when_lapsed: str = BY_REPLAY,
+    calls: Callable[[str], Calls] = SinkThread,
 ) -> Consumer:
     """A member of ``group`` that gives ``topic`` to ``sink``; ``run_forever`` runs it until ``stop`` is set.
 
@@ -68,6 +71,7 @@ def consumer(
         replay_topic: where replays for the group come, which fill what retention took from it; None for a sink that
             takes none. They are read by a :class:`~consumers.runtime.replay_side.ReplaySide`.
         when_lapsed: what a person can do when retention was faster than the group: the hint of that error.
+        calls: makes what calls the sink, from its name: a thread, so that a call that hangs does not hold the loop.
     """
     metrics = metrics or ConsumerMetrics(sink.name, telemetry.registry)
     limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
@@ -101,6 +105,8 @@ def consumer(
             now_ms=now_ms,
             random=random,
         )
+    if settings.in_flight == 1 or not isinstance(sink, RecordSink):  # else its sink has threads already
+        flow = AsideFlow(flow, calls(sink.name), patience_ms=settings.poll_interval_ms)
     replays = ReplayGate(
         broker,
         replay_topic,

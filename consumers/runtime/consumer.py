@@ -141,6 +141,9 @@ class Consumer:
     def _fetch(self, more_ms: int | None) -> Sequence[Fetched]:
         """What is there already, else wait for one record; ``consume`` itself would wait for the whole number."""
         client = self._members.client
+        if self._flow.hangs():  # only stay a member; what comes with it waits
+            held = client.poll(0.0)
+            return () if held is None else (held,)
         batch = client.consume(self._settings.fetch_records, 0.0)
         if batch:
             return batch

@@ -7,13 +7,25 @@ from typing import Protocol
 
 from consumers.runtime.contracts import Partition, Record
 from consumers.runtime.pressure import Load
+from schemas.errors import RetryableError
+
+
+class SinkHangsError(RetryableError):
+    """The sink has not answered yet; no failure is counted, and it is asked again once it has."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, hint="is what the sink writes to up and reachable?")
 
 
 class Flow(Protocol):
     """State per partition and per assignment. All calls on the loop's thread."""
 
     def open(self, partition: Partition, committed: int) -> int:
-        """A partition was assigned. Returns the offset to read from; errors as in :class:`BatchSink.open`."""
+        """A partition was assigned. Returns the offset to read from; errors as in :class:`BatchSink.open`.
+
+        Raises:
+            SinkHangsError: there is no answer yet.
+        """
         ...
 
     def accept(self, partition: int, records: Sequence[Record]) -> None:
@@ -42,6 +54,14 @@ class Flow(Protocol):
 
     def trouble(self, partition: int) -> str:
         """What keeps failing, in words; empty when nothing does."""
+        ...
+
+    def hangs(self) -> str:
+        """What the sink has not answered, in words; empty when it has answered everything."""
+        ...
+
+    def interrupt(self) -> None:
+        """Whatever takes long is to come back; until the next :meth:`settle` or :meth:`forget`. From any thread."""
         ...
 
     def settle(self, partitions: Collection[int], budget_ms: int) -> None:

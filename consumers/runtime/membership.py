@@ -16,7 +16,7 @@ from connectors.kafka import error_of
 from consumers.runtime.backoff import Backoff
 from consumers.runtime.client import Broker, GroupClient, TopicIdentity
 from consumers.runtime.contracts import Partition
-from consumers.runtime.flow import Flow
+from consumers.runtime.flow import Flow, SinkHangsError
 from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.replay_gate import ReplayGate, ReplayPendingError
 from consumers.runtime.settings import RuntimeSettings
@@ -127,7 +127,7 @@ class Membership:
         self._raise_posted()
         now_ms = self._now_ms()
         due = [number for number, opening in self._opening.items() if opening.due_ms <= now_ms]
-        if not due:
+        if not due or self._flow.hangs():
             return
         bound_s = self._settings.assignment_bound_ms / 1000
         try:
@@ -140,6 +140,8 @@ class Membership:
                 continue
             try:
                 self._open(found.partition, None if found.offset < 0 else found.offset, bound_s)
+            except SinkHangsError:
+                return  # as soon as it answers
             except ReplayPendingError:
                 self._opening[found.partition].due_ms = self._now_ms() + self._settings.replay_look_interval_ms
             except RetryableError as error:
@@ -262,7 +264,7 @@ class Membership:
                 self._flow.settle(fetched, self._settings.revoke_budget_ms)
                 self._commit_now(self._uncommitted(fetched))
         finally:
-            self._flow.forget(fetched)
+            self._flow.forget(numbers)  # also those whose opening hangs
             for number in fetched:
                 del self.assigned[number]
                 self._metrics.forget(number)

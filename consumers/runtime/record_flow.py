@@ -58,6 +58,7 @@ class RecordFlow:
         self._handled: dict[int, int] = {}
         self._fatal: FatalError | None = None
         self._closed = False
+        self._interrupted = False
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
         """Its waiters are idle threads: there may be something to take."""
@@ -127,8 +128,17 @@ class RecordFlow:
         task, why = parked[0]
         return f"{len(parked)} keys parked, the first at offset {task.record.offset()}, try {task.attempt}: {why}"
 
+    def hangs(self) -> str:
+        """Threads of its own may hang; the loop does not wait for them."""
+        return ""
+
+    def interrupt(self) -> None:
+        """In line: come back as soon as the record under way is done."""
+        self._interrupted = True
+
     def settle(self, partitions: Collection[int], budget_ms: int) -> None:
         """Start nothing more, wait for what is in flight."""
+        self._interrupted = False
         deadline = time.monotonic() + budget_ms / 1000
         with self._changed:
             for partition in partitions:
@@ -139,6 +149,7 @@ class RecordFlow:
 
     def forget(self, partitions: Collection[int]) -> None:
         """What is still in flight may finish, but counts for nothing: the next owner does it again, idempotently."""
+        self._interrupted = False
         with self._changed:
             for partition in partitions:
                 self._lanes.drop(partition)
@@ -160,7 +171,7 @@ class RecordFlow:
         until = time.monotonic() + SLICE_S
         at, count = 0, len(records)
         while at < count:
-            if self._lanes.ready or self._outage.on or time.monotonic() > until:
+            if self._lanes.ready or self._outage.on or self._interrupted or time.monotonic() > until:
                 self._line_up(partition, records[at:])
                 return
             at += self._sprint(tracker, partition, records[at:] if at else records, until)
@@ -174,7 +185,12 @@ class RecordFlow:
         try:
             for record in records:
                 value = record.value()
-                if not value or clock() > until or (busy is not None and busy((partition, record.key() or b""))):
+                if (
+                    not value
+                    or self._interrupted
+                    or clock() > until
+                    or (busy is not None and busy((partition, record.key() or b"")))
+                ):
                     break
                 change = decode(value)
                 handle(change)
@@ -203,7 +219,7 @@ class RecordFlow:
 
     def _work_in_line(self) -> None:
         until = time.monotonic() + SLICE_S
-        while time.monotonic() < until and (task := self._take()) is not None:
+        while not self._interrupted and time.monotonic() < until and (task := self._take()) is not None:
             self._apply(task, self._attempt(task))
 
     # -- several in flight --------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Watch:
         self._due_ms = 0
         self._ready: bool | None = None
         self._turned = time.monotonic()
+        self._hangs = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch_loop, name=f"watch-{group}", daemon=True)
 
@@ -83,7 +84,9 @@ class Watch:
 
     def turned(self, now_ms: int, members: Membership, flow: Flow, paused: Mapping[int, str]) -> None:
         """The loop went around; sample when it is time."""
-        self._turned = time.monotonic()
+        self._hangs = flow.hangs()
+        if not self._hangs:
+            self._turned = time.monotonic()
         if members.ready != self._ready:
             self._ready = members.ready
             reason = "" if self._ready else "not every assigned partition is open yet"
@@ -150,7 +153,9 @@ class Watch:
             self._health.set(
                 self._group,
                 ok=still_s < bound_s,
-                reason="" if still_s < bound_s else f"{Progress.STOP}: the loop has stood still for {still_s:.0f} s",
+                reason=""
+                if still_s < bound_s
+                else f"{Progress.STOP}: {self._hangs or f'the loop has stood still for {still_s:.0f} s'}",
             )
 
     def _check(self, number: int) -> str:

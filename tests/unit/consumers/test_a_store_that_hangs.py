@@ -128,7 +128,7 @@ def test_a_member_leaves_within_its_budget(held: Held) -> None:
     first.thread.join(10)
     took_s = time.monotonic() - began
     assert not first.thread.is_alive()
-    assert BUDGET_MS / 1000 <= took_s < BUDGET_MS / 1000 + 3, "and some room for a busy machine"
+    assert 0.8 * BUDGET_MS / 1000 <= took_s < BUDGET_MS / 1000 + 3, "and some room for a busy machine"
     assert broker.committed(GROUP) == 0
     held.answers.set()
     second = Member(broker, held.sink(), budget_ms=20_000)

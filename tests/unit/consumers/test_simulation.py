@@ -1,7 +1,8 @@
 """Whole groups, simulated: members of both kinds on a cluster in memory, driven step by step from a seed.
 
-Time, failures, kills, rebalances and lost sessions come from the seed; nothing runs by itself. After every step no
-commit may lie beyond a durable effect, and in the end, when nothing fails any more, every effect is there, in order.
+Time, failures, calls that hang, kills, rebalances and lost sessions come from the seed; nothing runs by itself. After
+every step no commit may lie beyond a durable effect, and in the end, when nothing fails any more, every effect is
+there, in order. A call that hangs takes effect later: also when its member has left meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from consumers.runtime.memory import MemoryClient
 from schemas.change import Change
 from schemas.errors import PoisonError, RetryableError
 from tests.unit.consumers.consumer_contract import decode, value_of
+from tests.unit.consumers.virtual_calls import VirtualCalls
 
 GROUP = "orders.simulated"
 PARTITIONS = 3
@@ -39,6 +41,7 @@ SETTINGS = RuntimeSettings(
     max_parked_keys=3,
     max_held_records=20,
     poison_share=1.0,
+    revoke_budget_ms=60,
 )
 
 
@@ -50,6 +53,9 @@ class World:
     broker: MemoryBroker = field(default_factory=lambda: MemoryBroker("orders", PARTITIONS))
     now_ms: int = 1_000
     failing: float = 0.2
+    hanging: float = 0.03
+    left: list[VirtualCalls] = field(default_factory=list)
+    """Calls of members that have left: what hangs there may still take effect."""
     applied: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     stored: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     written: dict[int, list[tuple[int, str | None, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -57,6 +63,9 @@ class World:
     def maybe_fail(self) -> None:
         if self.random.random() < self.failing:
             raise RetryableError("luck", hint="")
+
+    def hang_ms(self) -> int:
+        return self.random.randrange(1, 300) if self.random.random() < self.hanging else 0
 
     def put(self) -> None:
         number = sum(len(records) for records in self.written.values())
@@ -145,9 +154,11 @@ class Simulation:
         self.world = World(random.Random(seed))
         self.kind = kind
         self.members: list[Consumer] = []
+        self.calls: dict[Consumer, VirtualCalls] = {}
 
     def join(self) -> None:
         world = self.world
+        calls = VirtualCalls(world, world.hang_ms)
         member = consumer(
             self.kind(world),
             topic="orders",
@@ -160,7 +171,9 @@ class Simulation:
             stop=threading.Event(),
             now_ms=lambda: world.now_ms,
             random=world.random.random,
+            calls=lambda _: calls,
         )
+        self.calls[member] = calls
         identity = member._identify()
         assert identity is not None
         member._members.join(identity)
@@ -188,10 +201,14 @@ class Simulation:
             world.random.choice(self.members)._turn()
         else:
             self.join()
+        for calls in world.left:
+            calls.serve()
         self.check_commits()
 
     def leave(self) -> None:
-        self.members.pop(self.world.random.randrange(len(self.members)))._members.leave()
+        member = self.members.pop(self.world.random.randrange(len(self.members)))
+        member._members.leave()
+        self.world.left.append(self.calls[member])
 
     def kill(self, number: int) -> None:
         client = self.client(self.members.pop(number))
@@ -217,7 +234,7 @@ class Simulation:
 
     def drain(self) -> None:
         """Nothing fails any more: whoever is left finishes."""
-        self.world.failing = 0.0
+        self.world.failing = self.world.hanging = 0.0
         if not self.members:
             self.join()
         for _ in range(3_000):
