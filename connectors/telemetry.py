@@ -78,7 +78,7 @@ class TelemetryPart:
 
 
 class StandingCollector(Collector):
-    """``feed_healthy`` and ``feed_ready``: the answers of ``/healthz`` and ``/readyz``, whose pages have the reasons."""
+    """``feed_healthy`` and ``feed_ready``: what ``/healthz`` and ``/readyz`` answer; the reasons are on those pages."""
 
     def __init__(self, process: str, health: Callable[[], bool], readiness: Callable[[], bool]) -> None:
         self._process = process
