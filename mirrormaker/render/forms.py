@@ -60,6 +60,9 @@ GUARANTEES: dict[Form, Guarantee] = {
     Form.MSK_REPLICATOR: Guarantee(Delivery.AT_LEAST_ONCE, "AWS promises no more; it has no exactly-once mode."),
 }
 
+SERVICES = {Form.MSK_CONNECT: "kafkaconnect", Form.MSK_REPLICATOR: "kafka"}
+"""Forms that AWS runs, and the service that takes the role."""
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -156,8 +159,11 @@ def _policies(form: Form, flow: Flow, place: Deployment) -> dict[str, str]:
     auths = (flow.source.auth, flow.target.auth)
     chosen = names_of(form, flow)
     files: dict[str, str] = {}
+    if form in SERVICES:
+        trust = policy.trust_policy(SERVICES[form], place.service_execution_role_arn)
+        files[f"{base}-trust-policy.json"] = trust
     if form is Form.MSK_REPLICATOR:
-        return {f"{base}-iam-policy.json": policy.replicator_policy(flow)}
+        return {**files, f"{base}-iam-policy.json": policy.replicator_policy(flow)}
     if any(isinstance(auth, IamAuth) for auth in auths):
         files[f"{base}-iam-policy.json"] = policy.iam_policy(flow, chosen)
     if any(not isinstance(auth, NoAuth | IamAuth) for auth in auths):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mirrormaker.entries import Entry, Section, as_mapping, properties_text
 from mirrormaker.render import connect
 from mirrormaker.render.names import connect_names
-from mirrormaker.topology import Cluster, Flow, IamAuth, NoAuth, TlsAuth
+from mirrormaker.topology import Cluster, Flow, IamAuth, NoAuth, ScramAuth, TlsAuth
 from schemas.errors import ConfigError
 
 CONNECT_VERSION = "3.7.x"
@@ -89,7 +89,7 @@ def create_connector_request(
 ) -> dict[str, object]:
     """The request of one connector, beside the target cluster."""
     target = flow.target
-    _require(target)
+    _require(flow)
     logs = {"cloudWatchLogs": {"enabled": True, "logGroup": deployment.log_group}}
     return {
         "connectorName": f"{connect_names(flow).group_id}-{role}",
@@ -127,19 +127,29 @@ def _known_here(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     )
 
 
-def _require(target: Cluster) -> None:
+def _needs_the_machine(cluster: Cluster) -> bool:
+    """Its login reads a variable or a file, and nobody can give a worker of the service either."""
+    return isinstance(cluster.auth, ScramAuth) or (isinstance(cluster.auth, TlsAuth) and cluster.auth != TlsAuth())
+
+
+def _require(flow: Flow) -> None:
+    target = flow.target
     faults = []
+    if _needs_the_machine(flow.source):
+        faults.append(
+            f"MSK Connect cannot log in to cluster {flow.source.name}: its workers have no variables and files of ours."
+        )
     if not target.subnet_ids:
         faults.append(f"Cluster {target.name} has no subnets.")
     if not target.security_group_ids:
         faults.append(f"Cluster {target.name} has no security groups.")
-    if not isinstance(target.auth, NoAuth | IamAuth) and not (
-        isinstance(target.auth, TlsAuth) and not target.auth.certificate_location
-    ):
+    if _needs_the_machine(target):
         faults.append(f"MSK Connect reaches cluster {target.name} by IAM or without login only.")
     if faults:
         raise ConfigError(
-            faults[0], hint="Complete the cluster in feed.yaml, or render another form.", faults=tuple(faults)
+            faults[0],
+            hint="Complete the cluster in feed.yaml (IAM, or no login), or render another form, such as connect.",
+            faults=tuple(faults),
         )
 
 

@@ -79,7 +79,9 @@ def replicator_policy(flow: Flow) -> str:
         ("Create", "Describe", "Alter", "DescribeConfigs", "AlterConfigs", "Read", "Write"),
     )
     cluster = Grant("Connect", "cluster", (), ("Describe", "Alter", "IdempotentWrite"))
-    source = source_grants(flow)
+    # AWS asks for idempotent writes at both: the replicator keeps topics of its own at the source, too
+    writes = Grant("WriteItsOwnTopics", "cluster", (), ("IdempotentWrite",))
+    source = (*source_grants(flow), writes)
     internal = Grant(
         "ItsOwnTopics",
         "topic",
@@ -91,6 +93,23 @@ def replicator_policy(flow: Flow) -> str:
         *_statements(flow.target, "Target", (cluster, target, groups)),
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
+
+
+def trust_policy(service: str, role_arn: str) -> str:
+    """Who may take the role: AWS's service, for this account only (the confused deputy).
+
+    Args:
+        service: ``kafkaconnect`` or ``kafka``.
+        role_arn: the role; its account is the only one.
+    """
+    account = role_arn.split(":")[4] if role_arn.count(":") >= 5 else "ACCOUNT"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=2) + "\n"
 
 
 def acl_script(flow: Flow, names: Names, *, principal: str = "User:mirror") -> str:

@@ -41,9 +41,21 @@ def _identity(herder: Herder) -> bool:
 
 
 def _overlap(one: Herder, other: Herder) -> bool:
+    """Some topic is copied both ways: the lists share a member, or an example of one is taken by the other."""
     first = set(patterns(one.connectors[Part.SOURCE], "topics", ".*"))
     second = set(patterns(other.connectors[Part.SOURCE], "topics", ".*"))
-    return bool(first & second) or any(matches(a, b) or matches(b, a) for a in first for b in second)
+    examples = {name for pattern in first | second for name in _examples(pattern)}
+    return bool(first & second) or any(_takes(first, name) and _takes(second, name) for name in examples)
+
+
+def _takes(given: set[str], name: str) -> bool:
+    return any(matches(pattern, name) for pattern in given)
+
+
+def _examples(pattern: str) -> tuple[str, ...]:
+    """Names that a pattern may match: its literal beginning, alone and with more behind it."""
+    begin = _literal_begin(pattern).replace("\\.", ".")
+    return begin, f"{begin}x", f"{begin}.x"
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -84,10 +96,15 @@ def _unbalanced(pattern: str) -> bool:
 
 def _takes_internal(pattern: str) -> bool:
     """A pattern, not a plain name, that matches some topic which ends in ``.internal``."""
-    plain = re.match(r"(?:[\w-]|\\\.)*", pattern)
-    begin = (plain[0] if plain else "").replace("\\.", ".")
-    is_pattern = plain is None or len(plain[0]) < len(pattern)
-    return is_pattern and any(matches(pattern, f"{begin}{rest}") for rest in (".internal", "x.internal"))
+    literal = _literal_begin(pattern)
+    begin = literal.replace("\\.", ".")
+    return literal != pattern and any(matches(pattern, f"{begin}{rest}") for rest in (".internal", "x.internal"))
+
+
+def _literal_begin(pattern: str) -> str:
+    """As far as a pattern names one topic; an escaped dot is a dot."""
+    found = re.match(r"(?:[\w-]|\\\.)*", pattern)
+    return found[0] if found else ""
 
 
 def _internal_now_copied(setup: Setup) -> Iterator[Hit]:

@@ -21,7 +21,7 @@ _OLD_FIELDS = {
     r"spec\.mirrors\[\d+\]\.groupsBlacklistPattern": "groupsExcludePattern",
     r"spec\.externalConfiguration": "spec.template.connectContainer.env and volumes",
 }
-_FIELDS = {
+FIELDS = {
     "spec": "version replicas image resources livenessProbe readinessProbe jvmOptions jmxOptions logging metricsConfig "
     "tracing template clientRackInitImage rack target mirrors",
     "target": "alias bootstrapServers groupId configStorageTopic statusStorageTopic offsetStorageTopic config tls "
@@ -29,8 +29,9 @@ _FIELDS = {
     "source": "alias bootstrapServers config tls authentication",
     "mirror": "source sourceConnector checkpointConnector topicsPattern topicsExcludePattern groupsPattern "
     "groupsExcludePattern",
-    "connector": "tasksMax config autoRestart state listOffsets alterOffsets version",
+    "connector": "tasksMax pause config autoRestart state listOffsets alterOffsets version",
 }
+"""What each level of a v1 resource has, as Strimzi's model classes say."""
 _LEVELS = (
     (r"spec\.(\w+)(?:\[\d+\])?", "spec"),
     (r"spec\.target\.(\w+)", "target"),
@@ -38,7 +39,7 @@ _LEVELS = (
     (r"spec\.mirrors\[\d+\]\.source\.(\w+)", "source"),
     (r"spec\.mirrors\[\d+\]\.(?:source|checkpoint)Connector\.(\w+)", "connector"),
 )
-_DROPPED = (
+DROPPED = (
     "group.id",
     "config.storage.topic",
     "offset.storage.topic",
@@ -50,8 +51,13 @@ _DROPPED = (
     "plugin.path",
     "rest.",
     "bootstrap.servers",
+    "consumer.interceptor.classes",
+    "producer.interceptor.classes",
 )
-_KEPT = ("ssl.endpoint.identification.algorithm", "ssl.cipher.suites", "ssl.protocol", "ssl.enabled.protocols")
+"""What a cluster's ``config`` may not set: the operator writes these itself, or nobody may."""
+KEPT = ("ssl.endpoint.identification.algorithm", "ssl.cipher.suites", "ssl.protocol", "ssl.enabled.protocols")
+DROPPED_OF_CONNECTORS = ("name", "connector.class", "tasks.max", "connector.plugin.version")
+"""The same of a connector's ``config``; ``tasksMax`` and ``version`` have fields of their own."""
 _IAM_PORT = re.compile(r"\.kafka(-serverless)?\.[a-z0-9-]+\.amazonaws\.com:(9098|9198)")
 
 
@@ -88,7 +94,7 @@ def _unknown(value: Value) -> str:
         return ""
     for pattern, level in _LEVELS:
         match = re.fullmatch(pattern, value.key)
-        fields = _FIELDS[level].split()
+        fields = FIELDS[level].split()
         if match and match[1] not in fields:
             near = nearest(match[1], fields)
             return f"Did you mean `{near}`?" if near else f"Known here: {', '.join(fields)}."
@@ -111,7 +117,10 @@ def _dropped(setup: Setup) -> Iterator[Hit]:
     for document in setup.of_kind(Kind.STRIMZI):
         for value in document.values:
             match = re.fullmatch(r"spec\.(?:target|clusters\[\d+\]|mirrors\[\d+\]\.source)\.config\.(.+)", value.key)
-            if match and match[1].startswith(_DROPPED) and match[1] not in _KEPT:
+            if match and match[1].startswith(DROPPED) and match[1] not in KEPT:
+                yield Hit(value)
+            match = re.fullmatch(r"spec\.mirrors\[\d+\]\.\w+Connector\.config\.(.+)", value.key)
+            if match and match[1] in DROPPED_OF_CONNECTORS:
                 yield Hit(value)
 
 

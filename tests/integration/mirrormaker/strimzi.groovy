@@ -20,6 +20,18 @@ walk = { node, path ->
             (it.returnType.name.startsWith("io.strimzi") || Collection.isAssignableFrom(it.returnType))
     }.each { walk(it.invoke(node), path + "." + it.name.substring(3).uncapitalize()) }
 }
+
+// what the doctor says of the model: fields by level, and the keys that the operator drops
+def model = "io.strimzi.api.kafka.model.mirrormaker2.KafkaMirrorMaker2"
+def fields = { it.getAnnotation(com.fasterxml.jackson.annotation.JsonPropertyOrder).value().join(" ") }
+[spec: "Spec", target: "TargetClusterSpec", source: "ClusterSpec", mirror: "MirrorSpec", connector: "ConnectorSpec"].each {
+    println "fields ${it.key} ${fields(Class.forName(model + it.value))}"
+}
+def cluster = Class.forName(model + "TargetClusterSpec")
+println "dropped ${cluster.FORBIDDEN_PREFIXES}"
+println "kept ${cluster.FORBIDDEN_PREFIX_EXCEPTIONS}"
+println "dropped of connectors ${Class.forName(model + "ConnectorSpec").FORBIDDEN_PARAMETERS}"
+
 args.each {
     def file = new File(it)
     name = file.name

@@ -25,6 +25,7 @@ from mirrormaker import (
     render,
     render_dedicated,
 )
+from mirrormaker.doctor.rules import strimzi
 from tests.integration.mirrormaker.mirror_bench import GroovyRunner, MirrorBench, pom, resolve_jars
 
 pytestmark = pytest.mark.integration
@@ -136,3 +137,17 @@ def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_pa
         of_this = [line for line in said if line.startswith(f"{file.name} ")]
         assert of_this == [f"{file.name} loaded mirror-eu-us with 1 mirror to us"]
     assert "broken.yaml unknown spec.mirrors[0].sourceConnector.taskMax" in said
+    if version == "1.2.0":
+        _doctor_knows_the_model(said)
+
+
+def _doctor_knows_the_model(said: list[str]) -> None:
+    """MM44, MM45: fields and dropped keys are those of the classes, neither more nor fewer."""
+    fields = {line.split()[1]: set(line.split()[2:]) for line in said if line.startswith("fields ")}
+    assert fields == {level: set(names.split()) for level, names in strimzi.FIELDS.items()}
+    for start, ours in (
+        ("dropped ", strimzi.DROPPED),
+        ("kept ", strimzi.KEPT),
+        ("dropped of connectors ", strimzi.DROPPED_OF_CONNECTORS),
+    ):
+        assert f"{start}{', '.join(ours)}" in said

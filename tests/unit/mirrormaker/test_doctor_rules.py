@@ -189,6 +189,11 @@ CASES = [
     Case("MM09", connectors(drop=("exactly.once.support",)), connectors()),
     Case("MM10", mm2(drop=("emit.heartbeats.enabled",)), mm2("us->eu.emit.heartbeats.enabled = false")),
     Case("MM11", mm2(*BOTH_WAYS), mm2(*BOTH_WAYS, "us->eu.topics = returns", "eu->us.topics = orders")),
+    Case(
+        "MM11",
+        mm2(*BOTH_WAYS, r"us->eu.topics = orders\\.back", r"eu->us.topics = orders\\..*"),
+        mm2(*BOTH_WAYS, r"us->eu.topics = returns\\..*", r"eu->us.topics = orders\\..*"),
+    ),
     Case("MM11", mm2(*BOTH_WAYS), mm2(*BOTH_WAYS, drop=("replication.policy.class",))),
     Case("MM12", mm2(drop=("checkpoints.topic.replication.factor",))),
     Case("MM13", mm2(**SYNCED), mm2(**SYNCED, config__properties__exclude=r"retention\..*, min.insync.replicas")),

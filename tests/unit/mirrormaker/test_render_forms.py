@@ -68,7 +68,7 @@ def test_a_form_that_can_repeat_must_be_asked_for(form: Form) -> None:
     assert render(form, FLOW, PLACE, accepted=Delivery.AT_LEAST_ONCE).guarantee.delivery is Delivery.AT_LEAST_ONCE
 
 
-@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("form", [form for form in Form if form is not Form.MSK_CONNECT])
 def test_no_file_has_a_secret(form: Form) -> None:
     """The password stands nowhere; its config-provider expression (or Kubernetes secret) does."""
     scram = ScramAuth("mirror", "${env:EU_PASSWORD}")
@@ -221,6 +221,38 @@ def test_missing_network_is_a_fault_for_each() -> None:
     with pytest.raises(ConfigError) as caught:
         files(Form.MSK_REPLICATOR, bare)
     assert caught.value.faults == ("Cluster eu has no ARN.", "Cluster eu has no subnets.")
+
+
+@pytest.mark.parametrize("auth", [ScramAuth("mirror", "${env:P}"), TlsAuth("/ca.pem")])
+def test_msk_connect_has_no_variables_and_files(auth: ScramAuth | TlsAuth) -> None:
+    """A login at the source that reads one would be the text of its own expression: the form is refused."""
+    flow = Flow(cluster("eu", "eu-west-1", auth=auth), FLOW.target, ("orders",))
+    with pytest.raises(ConfigError, match="cannot log in to cluster eu"):
+        files(Form.MSK_CONNECT, flow)
+    assert files(Form.MSK_CONNECT, Flow(cluster("eu", "eu-west-1", auth=TlsAuth()), FLOW.target, ("orders",)))
+
+
+@pytest.mark.parametrize(
+    "form, service",
+    [(Form.MSK_CONNECT, "kafkaconnect.amazonaws.com"), (Form.MSK_REPLICATOR, "kafka.amazonaws.com")],
+)
+def test_the_service_may_take_the_role_for_this_account_only(form: Form, service: str) -> None:
+    """The role's trust policy names AWS's service and the account of the role."""
+    (statement,) = json.loads(files(form)["eu-us-trust-policy.json"])["Statement"]
+    assert statement["Principal"] == {"Service": service}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_msk_replicator_writes_once_at_both() -> None:
+    """AWS asks for idempotent writes at the source, too: it keeps topics of its own there."""
+    policy = json.loads(files(Form.MSK_REPLICATOR)["eu-us-iam-policy.json"])
+    resources = {
+        resource
+        for statement in policy["Statement"]
+        if "kafka-cluster:WriteDataIdempotently" in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    assert resources == {ARN.format("eu-west-1"), ARN.format("us-east-1")}
 
 
 def test_msk_connects_own_names_are_allowed() -> None:
