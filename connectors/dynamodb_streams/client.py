@@ -170,5 +170,12 @@ class StreamClient:
 
 def shard_of(described: dict[str, Any]) -> Shard:
     """A shard of a DescribeStream answer."""
-    closed = described.get("SequenceNumberRange", {}).get("EndingSequenceNumber") is not None
-    return Shard(described["ShardId"], described.get("ParentShardId", ""), closed)
+    numbers = described.get("SequenceNumberRange", {})
+    first, last = (numbers.get(name) for name in ("StartingSequenceNumber", "EndingSequenceNumber"))
+    return Shard(
+        described["ShardId"],
+        described.get("ParentShardId", ""),
+        closed=last is not None,
+        first=None if first is None else int(first),
+        last=None if last is None else int(last),
+    )

@@ -115,7 +115,9 @@ class ShardControl:
             for parent, first, share, of in self._open_shares(db):
                 if shards is not None and parent not in shards:
                     continue
-                self._close(db, parent, max(last, first))
+                own = db.execute("SELECT max(SequenceNumber) FROM us WHERE ShardID = ?", (parent,)).fetchone()[0]
+                # as on AWS: the number of the shard's own last record, its first number where it has none
+                self._close(db, parent, first if own is None else own)
                 # a shard that never had a record has not used its first number: its child gets it
                 begin = max(last + 1, first)
                 families[parent] = [

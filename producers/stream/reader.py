@@ -56,10 +56,14 @@ class ShardReader:
         self.refused_since_ms: int | None = None
         self.trims = 0
         """Answers in a row that said the data is trimmed."""
+        self.suspicion = ""
+        """The reason of a gap that waits for what the trim horizon still has: that decides whether it is certain."""
         self.answered_ms = clock.steady_ms()
         """Time of the last answer that was no error, by the steady clock."""
         self.failing_since_ms: int | None = None
         """Time of the first of the errors that came in a row, by the steady clock."""
+        self.idle_since_ms: int | None = None
+        """Time of the first of the empty pages that came in a row, by the steady clock."""
         self.asked_ms = 0
         self.newest_ms: int | None = None
         """Creation time of the last record read; None at the tip."""
@@ -73,19 +77,29 @@ class ShardReader:
         """Forget what was read since ``position`` was saved; an answer under way will not count."""
         self._turn += 1
         self.saved, self._read, self._token = position, None, None
-        self.busy, self.ended, self.trims = False, False, 0
-        self.due_ms = self._clock.steady_ms()
+        self.busy, self.ended, self.trims, self.suspicion = False, False, 0, ""
+        self.due_ms, self.idle_since_ms = self._clock.steady_ms(), None
+
+    def look_at_the_rest(self, reason: str) -> None:
+        """Read on at the trim horizon; what comes first decides about the gap that ``reason`` names."""
+        self.rewind(self.saved)
+        self.suspicion = reason
 
     def stuck(self, now: int, bound_ms: int) -> bool:
         """Whether only errors, or nothing at all, came for so long."""
         failing = self.failing_since_ms is not None and now - self.failing_since_ms > bound_ms
         return failing or (self.busy and now - self.asked_ms > bound_ms)
 
+    @property
+    def _is_trimmed(self) -> bool:
+        """Whether what follows the position is known to be trimmed."""
+        return self.saved.start == TRIMMED or bool(self.suspicion)
+
     def job(self, deliver: Callable[[Answer], None]) -> Callable[[], None]:
         """The next read, to be run on any thread; marks the reader busy until its answer is taken."""
         self.busy, self.asked_ms = True, self._clock.steady_ms()
         turn, token, stream, shard = self._turn, self._token, self._stream, self.shard
-        spec = first_iterator(self._read, self.saved.sequence, trimmed=self.saved.start == TRIMMED)
+        spec = first_iterator(self._read, self.saved.sequence, trimmed=self._is_trimmed)
         arn, limit, clock = self.saved.stream, self._policy.page_max_records, self._clock
         from_horizon = token is None and spec.kind == "TRIM_HORIZON"
 
@@ -116,7 +130,10 @@ class ShardReader:
         self.answered_ms, self.failing_since_ms, self.refused_since_ms, self.trims = now, None, None, 0
         self._token, self.ended = page.next_token, page.next_token is None
         newest_ms = 0
+        if not page.records and self.idle_since_ms is None:
+            self.idle_since_ms = now
         if page.records:
+            self.idle_since_ms = None
             self._read = sequence_of(page.records[-1])
             newest_ms = occurred_at_ms_of(page.records[-1])
         self.pace = after_page(

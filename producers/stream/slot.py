@@ -9,33 +9,20 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from connectors.dynamodb_streams import Page
 from producers.stream.environment import Environment
+from producers.stream.losses import concludes, first_look, still_idle, trimmed
 from producers.stream.ports import BatchAbortedError, SlotLog
 from producers.stream.reader import Answer, ShardReader
-from producers.stream.survey import (
-    READ_LATE,
-    TRIMMED_AFTER,
-    Scene,
-    Statement,
-    gap,
-    lineage_epoch,
-    may_read,
-    named_parents,
-    survey,
-)
+from producers.stream.survey import Scene, Statement, lineage_epoch, may_read, named_parents, survey
 from producers.stream.transaction import Transaction
 from producers.stream.translate import Translate, translator
 from schemas.errors import FatalError
-from schemas.position import BASELINE_KEY, SLOT_KEY, TRIMMED, Baseline, Position, ShardState, SlotRecord
+from schemas.position import BASELINE_KEY, SLOT_KEY, TRIMMED, Baseline, Position, SlotRecord
 
 SURVEY_EVERY_MS = 5_000
 """A survey comes at least this often, since some of it depends on time alone."""
-
-TRIMS_AT_HORIZON = 3
-"""Answers in a row that say "trimmed" at the trim horizon before it is believed: it moves between two calls."""
 
 IDLE_STEP_MS = 1_000
 """Longest sleep between two steps."""
@@ -157,7 +144,8 @@ class Slot:
             page = reader.take(answer)
             metrics.read(self.number, answer)
             if page is not None:
-                self._first_look(reader, answer)
+                if reader.suspicion or answer.from_horizon:
+                    self._first_look(reader, answer, page)
                 if page.records or reader.ended:
                     self._pages.append((reader, page, answer.at_ms))
                     self._pages_bytes += page.bytes
@@ -166,15 +154,11 @@ class Slot:
             elif reader.refused_since_ms is not None or reader.trims:
                 self._dirty = True
 
-    def _first_look(self, reader: ShardReader, answer: Answer) -> None:
-        """The first answer of a shard: is what it could have held still there?"""
-        position, settings = self.positions[reader.shard], self._env.settings
-        if not answer.from_horizon or position.sequence is not None or position.start == TRIMMED:
-            return
-        if position.since_ms and answer.at_ms - position.since_ms > settings.retention_ms:
-            self._from_readers.append(gap(self._scene(), position, READ_LATE))
-        elif position.state is ShardState.KNOWN:
-            self._from_readers.append(Statement(position=replace(position, state=ShardState.READING)))
+    def _first_look(self, reader: ShardReader, answer: Answer, page: Page) -> None:
+        retention_ms, position = self._env.settings.retention_ms, self.positions[reader.shard]
+        said = first_look(self._scene(), position, reader, answer, page, retention_ms=retention_ms)
+        if said is not None:
+            self._from_readers.append(said)
 
     # --- what to say, and whom to read
 
@@ -208,42 +192,20 @@ class Slot:
         scene = self._scene()
         named = named_parents(self.positions, scene.others.values(), self._gone(), self.number, scene.slots)
         self._named_since_ms = {parent: self._named_since_ms.get(parent, scene.now_ms) for parent in named}
-        self._statements = survey(scene) + self._trims(scene) + self._still_idle(scene)
+        readers, refresh_ms = self.readers.values(), self._env.settings.retention_ms // 8
+        self._statements = [
+            *survey(scene),
+            *trimmed(scene, readers, self._waiting()),
+            *still_idle(scene, readers, steady_ms=now, refresh_ms=refresh_ms),
+        ]
         self._admit()
+
+    def _waiting(self) -> set[str]:
+        """Shards whose pages are not published yet."""
+        return {reader.shard for reader, _, _ in self._pages}
 
     def _gone(self) -> tuple[str, ...]:
         return self.baseline.gone if self.baseline else ()
-
-    def _trims(self, scene: Scene) -> list[Statement]:
-        """Gap events of readers that the stream has trimmed, once what they read before is published.
-
-        Some servers go on saying so at the trim horizon, where all that a shard has left is trimmed: if it is closed
-        too, nothing more can come of it, and the gap that is told already covers it.
-        """
-        waiting = {reader.shard for reader, _, _ in self._pages}
-        told: list[Statement] = []
-        for reader in self.readers.values():
-            position = self.positions[reader.shard]
-            if reader.shard in waiting or reader.trims < (1 if position.sequence is not None else TRIMS_AT_HORIZON):
-                continue
-            if position.start != TRIMMED:
-                told.append(gap(scene, position, TRIMMED_AFTER))
-            elif reader.closed and reader.trims >= TRIMS_AT_HORIZON:
-                told.append(Statement(position=replace(position, state=ShardState.GAP, at_ms=scene.now_ms)))
-        return told
-
-    def _still_idle(self, scene: Scene) -> list[Statement]:
-        """A shard that never had a record, and is at its tip, has lost nothing so far: say so now and then."""
-        refresh_ms = self._env.settings.retention_ms // 8
-        policy = self._env.settings.poll_policy()
-        return [
-            Statement(position=replace(position, since_ms=scene.now_ms, at_ms=scene.now_ms))
-            for reader in self.readers.values()
-            if (position := self.positions[reader.shard]).sequence is None
-            and position.state is ShardState.READING
-            and reader.pace.empties >= policy.idle_after
-            and scene.now_ms - position.since_ms >= refresh_ms
-        ]
 
     def _admit(self) -> None:
         """Readers for the shards that may be read."""
@@ -275,10 +237,13 @@ class Slot:
 
     def _publish(self) -> None:
         told = Transaction(self.number, self._env, self._log, self.epoch)
+        waiting = self._waiting()
+        ripe = [statement for statement in self._statements if not concludes(statement, waiting)]
+        postponed = len(ripe) < len(self._statements)
         try:
             self._log.begin()
             # what is said about a shard comes before its pages
-            for statement in self._from_readers + self._statements:
+            for statement in self._from_readers + ripe:
                 told.say(statement)
             while self._pages and not told.fatal and not told.full:
                 self._add_page(told)
@@ -289,6 +254,7 @@ class Slot:
             self._rewind(error)
             return
         self._committed(told, begun)
+        self._dirty = self._dirty or postponed
 
     def _add_page(self, told: Transaction) -> None:
         reader, page, at_ms = self._pages.popleft()

@@ -123,8 +123,16 @@ def begin(scene: Scene) -> Statement | None:
 
 
 def _is_or_was(scene: Scene, baseline: Baseline, stream: str) -> bool:
-    """Whether ``stream`` is the baseline's, or one before it: a worker that slept may take that for the table's."""
+    """Whether ``stream`` is the baseline's, or one before it: a worker that slept may take that for the table's.
+
+    The last part of a stream's ARN is its label, "a timestamp, in ISO 8601 format" (API reference of DescribeStream):
+    of one table's streams the one before sorts before, also when no position remembers it any more.
+    """
     if stream in (baseline.stream, baseline.after):
+        return True
+    table, _, label = stream.rpartition("/")
+    known_table, _, known_label = baseline.stream.rpartition("/")
+    if table == known_table and label < known_label:
         return True
     return any(position.stream == stream for position in (*scene.own.values(), *scene.others.values()))
 
@@ -260,28 +268,54 @@ def conclude(scene: Scene) -> Iterator[Statement]:
         seen = scene.sightings.get(position.stream)
         # listings since the record was written count, so that a chain of lost shards does not wait anew at each link
         if seen is not None and seen.unlisted(shard, scene.absence_min_ms, since_ms=position.at_ms):
-            yield gap(scene, position, UNLISTED)
+            yield gap(scene, position, UNLISTED, lost=unread_record(scene, position))
         elif scene.now_ms - since_ms >= scene.refused_max_ms:
-            yield gap(scene, position, REFUSED)
+            yield gap(scene, position, REFUSED, lost=unread_record(scene, position))
 
 
-def gap(scene: Scene, position: Position, reason: str) -> Statement:
+def unread_record(scene: Scene, position: Position) -> int | None:
+    """The sequence number of a promised record behind the position, where the listing proves one (a closed shard's).
+
+    Of a shard that was never read and is one of the baseline's, the record may be older than what is promised.
+    """
+    seen = scene.sightings.get(position.stream)
+    listed = seen.find(position.shard) if seen is not None else None
+    if listed is None or scene.baseline is None:
+        return None
+    if position.sequence is None and position.shard in scene.baseline.shards:
+        return None
+    return listed.record_after(position.sequence)
+
+
+def gap(
+    scene: Scene, position: Position, reason: str, *, lost: int | None = None, next_sequence: int | None = None
+) -> Statement:
     """The gap event, and the position behind it: terminal for a lost shard, the trim horizon for a trimmed one.
 
-    None of the signs proves that an unread change existed (an idle shard ages out too): a gap is possible, not certain.
     The epoch is that of the shard's ancestors too: a snapshot under the same one would not overwrite what they told.
+
+    Args:
+        scene: what all follows from.
+        position: the shard's position before the gap.
+        reason: one of this module's.
+        lost: number of a record that existed, was not read and cannot be read: the gap is certain. None: it is possible
+            (an idle shard whose last record aged out shows the same signs).
+        next_sequence: number of the first record behind the gap, where one was read.
     """
     position = replace(position, epoch=lineage_epoch(position, scene.position))
-    event = scene.event(ControlKind.GAP, position, reason=reason, certain=False)
+    told = reason if lost is None else f"{reason}; its last record {lost} was never read"
+    event = scene.event(ControlKind.GAP, position, reason=told, certain=lost is not None, to_sequence=next_sequence)
     if scene.fail_on_gap:
-        fatal = f"changes of shard {position.shard} may be missing: {reason}"
+        missing = "may be missing" if lost is None else "are missing"
+        fatal = f"changes of shard {position.shard} {missing}: {told}"
         return Statement(position=replace(position, held=reason, at_ms=scene.now_ms), control=(event,), fatal=fatal)
     return Statement(position=_behind(scene, position, reason), control=(event,))
 
 
 def _behind(scene: Scene, position: Position, reason: str) -> Position:
     if reason in (TRIMMED_AFTER, READ_LATE):
-        return replace(position, start=TRIMMED, held="", at_ms=scene.now_ms)
+        # what is written from now on is not covered by this gap: read first after a day, it is another one
+        return replace(position, start=TRIMMED, held="", since_ms=scene.now_ms, at_ms=scene.now_ms)
     return replace(position, state=ShardState.GAP, held="", at_ms=scene.now_ms)
 
 

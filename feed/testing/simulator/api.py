@@ -133,6 +133,8 @@ def _label(arn: str) -> str:
 
 
 def _shard(shard: Shard) -> dict[str, Any]:
-    numbers = {"StartingSequenceNumber": "1".zfill(21), **({"EndingSequenceNumber": "9" * 23} if shard.closed else {})}
+    numbers = {"StartingSequenceNumber": str(shard.first).zfill(21)}
+    if shard.last is not None:
+        numbers["EndingSequenceNumber"] = str(shard.last).zfill(21)
     parent = {"ParentShardId": shard.parent} if shard.parent else {}
     return {"ShardId": shard.id, **parent, "SequenceNumberRange": numbers}

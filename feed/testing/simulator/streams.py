@@ -70,6 +70,10 @@ class _Shard:
     low: int
     high: int
     born_ms: int
+    first: int
+    """Sequence number at its birth; its records' are above."""
+    last: int
+    """Sequence number of its last record ever; ``first`` before any."""
     records: list[tuple[int, int, StreamRecord]] = field(default_factory=list)
     """Sequence number, time in ms, record; what was trimmed is cut off the front."""
     closed_ms: int | None = None
@@ -164,6 +168,7 @@ class SimulatedStreams:
         place = zlib.crc32(key.encode()) % PLACES
         (shard,) = [shard for shard in self.open_shards() if shard.low <= place < shard.high]
         shard.records.append((self._sequence, now_ms, record))
+        shard.last = self._sequence
         self.written.append((shard.id, self._sequence, key, revision))
         self.written_ms[self._sequence] = now_ms
 
@@ -187,7 +192,9 @@ class SimulatedStreams:
         self._made += 1
         name = f"shardId-{self._made:020d}-{self.random.randrange(16**8):08x}"
         self.parents[name], self.streams[name] = parent, stream.arn
-        stream.shards[name] = _Shard(name, parent, low, high, self.clock.now_ms())
+        stream.shards[name] = _Shard(
+            name, parent, low, high, self.clock.now_ms(), first=self._sequence + 1, last=self._sequence + 1
+        )
 
     def _trim(self) -> None:
         horizon_ms = self.clock.now_ms() - RETENTION_MS
@@ -268,7 +275,7 @@ class SimulatedStreams:
 
     def _listed(self, shard: _Shard) -> Shard:
         closed = shard.closed_ms is not None and self.clock.now_ms() - shard.closed_ms >= self.rates.closing_delay_ms
-        return Shard(shard.id, shard.parent, closed)
+        return Shard(shard.id, shard.parent, closed, first=shard.first, last=shard.last if closed else None)
 
     def iterator(self, stream: str, shard: str, spec: IteratorSpec) -> str:
         """A new iterator."""

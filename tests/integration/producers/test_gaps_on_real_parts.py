@@ -83,7 +83,7 @@ def test_a_stream_enabled_anew_is_a_gap_event_and_a_new_epoch(bench: Bench) -> N
 
 
 def test_a_shard_whose_data_was_trimmed_is_a_gap_event(bench: Bench) -> None:
-    """Records older than a day go while nobody reads: the position lies before the trim horizon."""
+    """Records older than a day go while nobody reads: the listed end of the closed shard proves that one was unread."""
     writer = Writer(bench.table)
     writer.put("o-1")
     worker = bench.worker("before", gap_policy="continue", **QUICK)
@@ -100,7 +100,25 @@ def test_a_shard_whose_data_was_trimmed_is_a_gap_event(bench: Bench) -> None:
 
     found = bench.wait(enough)
     assert [revision for _, revision in found.changes] == [1, 3]
-    assert {event.shard for event in found.of(ControlKind.GAP)} == {found.changes[0][0].shard}
+    first, _ = found.changes[0]
+    assert [(event.shard, event.sequence) for event in found.of(ControlKind.GAP)] == [(first.shard, first.sequence)]
+    assert [event.certain for event in found.of(ControlKind.GAP)] == [True]
+
+
+def test_a_shard_that_was_read_and_aged_out_is_no_certain_gap(bench: Bench) -> None:
+    """The position is the shard's last record: the service says "trimmed" all the same, and nothing was lost."""
+    writer = Writer(bench.table)
+    writer.put("o-1")
+    worker = bench.worker("before", gap_policy="continue", **QUICK)
+    assert bench.wait(lambda f: len(f.changes) == 1).changes
+    worker.stop()
+    bench.table.shards.age(25)
+    bench.table.shards.roll()
+    writer.put("o-1")
+    bench.worker("after", gap_policy="continue", refused_max_ms=3_000, **QUICK)
+    found = bench.wait(lambda f: len(f.changes) == 2 and bool(f.of(ControlKind.GAP)))
+    assert [revision for _, revision in found.changes] == [1, 2]
+    assert [event.certain for event in found.of(ControlKind.GAP)] == [False]
 
 
 def test_workers_share_slots_by_the_newer_group_protocol_too(bench: Bench) -> None:

@@ -27,13 +27,8 @@ from schemas.headers import Facts, facts_of
 from schemas.marker import SnapshotMarker, marker_of
 from schemas.snapshot import SnapshotState
 from schemas.version import Version, end_of_epoch_before
-from tests.unit.producers.producer_simulation import (
-    POISON,
-    BrokenLawError,
-    PlainCodec,
-    SimulatedWorker,
-    Simulation,
-)
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import POISON, BrokenLawError, PlainCodec, SimulatedWorker
 
 SETTINGS = SnapshotSettings(segments=2, page_items=2, takeover_after_ms=5_000, slots_timeout_ms=60_000)
 TOPIC = "orders.snapshot"

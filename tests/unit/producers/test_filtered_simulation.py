@@ -14,7 +14,9 @@ from producers.stream import Condition, FilterSettings
 from producers.stream.filter import Dropped, filter_of
 from schemas.control import ControlKind
 from tests.unit.producers import producer_simulation
-from tests.unit.producers.producer_simulation import BrokenLawError, Laws, SimulatedWorker, Simulation
+from tests.unit.producers.producer_laws import Laws
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import BrokenLawError, SimulatedWorker
 
 SEEDS, FIRST, CHUNK = 200, 20_001, 50
 FILTERS = (

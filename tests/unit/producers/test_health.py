@@ -14,7 +14,8 @@ from producers.stream.metrics import Families, Metrics
 from producers.stream.owner import OwnerState
 from producers.stream.reader import Answer, ShardReader
 from schemas.errors import RetryableError
-from tests.unit.producers.producer_simulation import Plan, SimulatedWorker, Simulation
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import Plan, SimulatedWorker
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from connectors.dynamodb_streams import IteratorSpec
+from connectors.dynamodb_streams import IteratorSpec, graph
 from feed.testing.simulator import kafka as simulated_kafka
 from feed.testing.simulator import streams as simulated_streams
-from producers.stream import batch, reader, slot, survey, translate, view
+from producers.stream import batch, losses, reader, slot, survey, translate, view
 from producers.stream.reader import ShardReader
-from producers.stream.slot import Slot
 from producers.stream.survey import Statement
 from producers.stream.view import View
 from schemas.position import ShardState
-from tests.unit.producers.producer_simulation import BrokenLawError, Simulation
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import BrokenLawError
 
 SEEDS = 200
 Patch = Any
@@ -134,11 +134,11 @@ def trimmed_data_skipped(patch: Patch) -> None:
     """8: trimmed data is skipped without an event."""
     original = survey.gap
 
-    def gap(scene: Any, position: Any, reason: str) -> Statement:
-        return replace(original(scene, position, reason), control=())
+    def gap(*arguments: Any, **named: Any) -> Statement:
+        return replace(original(*arguments, **named), control=())
 
-    patch.setattr(survey, "gap", gap)
-    patch.setattr(slot, "gap", gap)
+    for module in (survey, losses):
+        patch.setattr(module, "gap", gap)
 
 
 def old_stream_for_ever(patch: Patch) -> None:
@@ -248,13 +248,27 @@ def empty_page_ends_the_shard(patch: Patch) -> None:
 
 def late_first_read_unnoticed(patch: Patch) -> None:
     """A shard first read after a day is taken to have been whole."""
-    original = slot.Slot._first_look
+    original = losses.first_look
 
-    def first_look(self: Slot, a_reader: Any, answer: Any) -> None:
-        self.positions[a_reader.shard] = replace(self.positions[a_reader.shard], since_ms=0)
-        original(self, a_reader, answer)
+    def first_look(scene: Any, position: Any, *arguments: Any, **named: Any) -> Any:
+        return original(scene, replace(position, since_ms=0), *arguments, **named)
 
-    patch.setattr(slot.Slot, "_first_look", first_look)
+    patch.setattr(slot, "first_look", first_look)
+
+
+def every_closed_shard_lost_something(patch: Patch) -> None:
+    """A gap is called certain because the shard is closed, whatever was read of it."""
+    patch.setattr(graph.Shard, "record_after", lambda self, _: self.last)
+
+
+def the_rest_proves_nothing(patch: Patch) -> None:
+    """A gap is called certain though the proven record is among those that are left."""
+
+    def decide(scene: Any, position: Any, a_reader: Any, page: Any) -> Any:
+        reason, a_reader.suspicion = a_reader.suspicion, ""
+        return losses.gap(scene, position, reason, lost=survey.unread_record(scene, position))
+
+    patch.setattr(losses, "_decide", decide)
 
 
 PLANTED: list[Callable[[Patch], None]] = [
@@ -280,6 +294,8 @@ PLANTED: list[Callable[[Patch], None]] = [
     finished_shard_read_again,
     empty_page_ends_the_shard,
     late_first_read_unnoticed,
+    every_closed_shard_lost_something,
+    the_rest_proves_nothing,
 ]
 
 

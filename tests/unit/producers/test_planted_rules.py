@@ -20,7 +20,8 @@ from producers.stream.slot import Slot
 from producers.stream.view import View
 from schemas.errors import RetryableError
 from schemas.position import Position, ShardState
-from tests.unit.producers.producer_simulation import Plan, SimulatedWorker, Simulation
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import Plan, SimulatedWorker
 from tests.unit.producers.test_health import judged
 
 Patch = Any

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from tests.unit.producers.producer_simulation import BrokenLawError, Simulation
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import BrokenLawError
 
 SEEDS, CHUNK = 1_000, 50
 

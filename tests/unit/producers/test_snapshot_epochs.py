@@ -10,7 +10,8 @@ from producers.stream.slot import Slot
 from producers.stream.survey import lineage_epoch, may_read, survey
 from schemas.control import ControlKind
 from schemas.position import Baseline, Position, ShardState, SlotRecord
-from tests.unit.producers.producer_simulation import SimulatedWorker, Simulation
+from tests.unit.producers.producer_simulation import Simulation
+from tests.unit.producers.simulated_worker import SimulatedWorker
 from tests.unit.producers.test_survey import ARN, NEXT_ARN, positions, scene, seen_at, told
 
 

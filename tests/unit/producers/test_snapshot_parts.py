@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feed.testing.simulator import item_of
 from producers.snapshot import KafkaSnapshotLog
 from producers.snapshot.rate import ReadUnits
 from producers.snapshot.rows import RowContext, compose_rows
@@ -32,7 +33,7 @@ from schemas.snapshot import (
     segment_key,
 )
 from schemas.version import Version, end_of_epoch_before
-from tests.unit.producers.producer_simulation import PlainCodec, item_of
+from tests.unit.producers.simulated_worker import PlainCodec
 
 SOURCE = FeedSource("orders", "orders", "eu-west-1")
 CONTEXT = RowContext(SOURCE, PlainCodec(), ("id",), 10**6)

@@ -14,7 +14,7 @@ from producers.stream.transaction import Transaction
 from producers.stream.view import View
 from schemas.control import ControlEvent
 from schemas.snapshot import Request, Segment, SnapshotState
-from tests.unit.producers.producer_simulation import BrokenLawError
+from tests.unit.producers.simulated_worker import BrokenLawError
 from tests.unit.producers.snapshot_simulation import SimulatedTable, SnapshotSimulation
 
 SEEDS, PLANTED_SEEDS = 150, 400
