@@ -24,6 +24,7 @@ from consumers.runtime.replay_gate import ReplayGate
 from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.sink_thread import Calls, SinkThread
 from consumers.runtime.start import BY_REPLAY
+from consumers.runtime.wiring import Wiring
 from schemas.replay import replay_group
 
 
@@ -73,38 +74,10 @@ def consumer(
         when_lapsed: what a person can do when retention was faster than the group: the hint of that error.
         calls: makes what calls the sink, from its name: a thread, so that a call that hangs does not hold the loop.
     """
-    metrics = metrics or ConsumerMetrics(sink.name, telemetry.registry)
-    limit = PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)
-    dead_letters = DeadLetters(
-        broker,
-        dead_letters_of or group,
-        window=PoisonWindow(limit),
-        metrics=metrics,
-        now_ms=now_ms,
-        bound_ms=settings.dead_letter_bound_ms,
+    wiring = Wiring(
+        topic, group, broker, settings, metrics or ConsumerMetrics(sink.name, telemetry.registry), now_ms, random
     )
-    flow: Flow
-    if isinstance(sink, RecordSink):
-        handling = Handling(
-            sink,
-            decode=decode,
-            time_of=time_of,
-            dead_letters=dead_letters,
-            passed_over=metrics.passed_over,
-            now_ms=now_ms,
-        )
-        flow = RecordFlow(handling, settings, dead_letters=dead_letters, metrics=metrics, now_ms=now_ms, random=random)
-    else:
-        flow = BatchFlow(
-            sink,
-            settings,
-            decode=decode,
-            time_of=time_of,
-            dead_letters=dead_letters,
-            metrics=metrics,
-            now_ms=now_ms,
-            random=random,
-        )
+    flow = _flow(wiring, sink, decode, time_of, dead_letters_of or group)
     if settings.in_flight == 1 or not isinstance(sink, RecordSink):  # else its sink has threads already
         flow = AsideFlow(flow, calls(sink.name), patience_ms=settings.poll_interval_ms)
     replays = ReplayGate(
@@ -116,16 +89,44 @@ def consumer(
         overdue_ms=settings.replay_overdue_ms,
         when_lapsed=when_lapsed,
     )
-    return Consumer(
-        topic,
-        group,
-        replays=replays,
-        broker=broker,
-        flow=flow,
-        settings=settings,
+    return Consumer(wiring, flow=flow, replays=replays, telemetry=telemetry, stop=stop)
+
+
+def _flow(wiring: Wiring, sink: RecordSink | BatchSink, decode: Decode, time_of: TimeOf, dead_letters_of: str) -> Flow:
+    """What the records of this kind of sink go through."""
+    settings, metrics = wiring.settings, wiring.metrics
+    dead_letters = DeadLetters(
+        wiring.broker,
+        dead_letters_of,
+        window=PoisonWindow(PoisonLimit(settings.poison_window_ms, settings.poison_share, settings.poison_at_least)),
         metrics=metrics,
-        telemetry=telemetry,
-        now_ms=now_ms,
-        random=random,
-        stop=stop,
+        now_ms=wiring.now_ms,
+        bound_ms=settings.dead_letter_bound_ms,
+    )
+    if isinstance(sink, RecordSink):
+        handling = Handling(
+            sink,
+            decode=decode,
+            time_of=time_of,
+            dead_letters=dead_letters,
+            passed_over=metrics.passed_over,
+            now_ms=wiring.now_ms,
+        )
+        return RecordFlow(
+            handling,
+            settings,
+            dead_letters=dead_letters,
+            metrics=metrics,
+            now_ms=wiring.now_ms,
+            random=wiring.random,
+        )
+    return BatchFlow(
+        sink,
+        settings,
+        decode=decode,
+        time_of=time_of,
+        dead_letters=dead_letters,
+        metrics=metrics,
+        now_ms=wiring.now_ms,
+        random=wiring.random,
     )

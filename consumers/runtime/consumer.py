@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from confluent_kafka import KafkaError, TopicPartition
 
 from connectors.telemetry import Telemetry
 from consumers.runtime.backoff import Backoff
-from consumers.runtime.client import Broker, TopicIdentity
+from consumers.runtime.client import TopicIdentity
 from consumers.runtime.contracts import Fetched, Record
 from consumers.runtime.flow import Flow
 from consumers.runtime.membership import Membership
-from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.pressure import Limits
 from consumers.runtime.replay_gate import ReplayGate
-from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.watch import Watch
+from consumers.runtime.wiring import Wiring
 from schemas.errors import FatalError, RetryableError
 
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 (librdkafka's own codes begin with an underscore)
@@ -32,42 +31,21 @@ class Consumer:
     """A member of a consumer group with one sink. Build it with :func:`consumers.runtime.build.consumer`."""
 
     def __init__(
-        self,
-        topic: str,
-        group: str,
-        *,
-        replays: ReplayGate,
-        broker: Broker,
-        flow: Flow,
-        settings: RuntimeSettings,
-        metrics: ConsumerMetrics,
-        telemetry: Telemetry,
-        now_ms: Callable[[], int],
-        random: Callable[[], float],
-        stop: threading.Event,
+        self, wiring: Wiring, *, flow: Flow, replays: ReplayGate, telemetry: Telemetry, stop: threading.Event
     ) -> None:
-        self._topic = topic
-        self._group = group
-        self._broker = broker
-        self._flow = flow
+        settings = wiring.settings
+        self._topic = wiring.topic
+        self._group = wiring.group
+        self._broker = wiring.broker
         self._settings = settings
-        self._metrics = metrics
-        self._now_ms = now_ms
-        self._random = random
+        self._metrics = wiring.metrics
+        self._now_ms = wiring.now_ms
+        self._random = wiring.random
+        self._flow = flow
         self._stop = stop
         self._when_lapsed = replays.when_lapsed
-        self._members = Membership(
-            topic,
-            group,
-            replays=replays,
-            broker=broker,
-            flow=flow,
-            settings=settings,
-            metrics=metrics,
-            now_ms=now_ms,
-            random=random,
-        )
-        self._watch = Watch(group, settings, metrics=metrics, telemetry=telemetry)
+        self._members = Membership(wiring, flow=flow, replays=replays)
+        self._watch = Watch(wiring.group, settings, metrics=wiring.metrics, telemetry=telemetry)
         self._members.written_at = self._watch.written_at
         self._limits = Limits(
             records=settings.max_held_records,

@@ -14,13 +14,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from connectors.kafka import error_of
 from consumers.runtime.backoff import Backoff
-from consumers.runtime.client import Broker, GroupClient, TopicIdentity
+from consumers.runtime.client import GroupClient, TopicIdentity
 from consumers.runtime.contracts import Partition
 from consumers.runtime.flow import Flow, SinkHangsError
-from consumers.runtime.metrics import ConsumerMetrics
 from consumers.runtime.replay_gate import ReplayGate, ReplayPendingError
-from consumers.runtime.settings import RuntimeSettings
 from consumers.runtime.start import LapsedError, Start, check_range, start_of
+from consumers.runtime.wiring import Wiring
 from schemas.errors import FatalError, RetryableError
 from schemas.replay import commit_note
 
@@ -45,28 +44,17 @@ class Membership:
     """The member; there is one from :meth:`join` on."""
     _identity: TopicIdentity
 
-    def __init__(
-        self,
-        topic: str,
-        group: str,
-        *,
-        replays: ReplayGate,
-        broker: Broker,
-        flow: Flow,
-        settings: RuntimeSettings,
-        metrics: ConsumerMetrics,
-        now_ms: Callable[[], int],
-        random: Callable[[], float],
-    ) -> None:
-        self.topic = topic
+    def __init__(self, wiring: Wiring, *, flow: Flow, replays: ReplayGate) -> None:
+        settings = wiring.settings
+        self.topic = wiring.topic
         self.replays = replays
-        self._group = group
-        self._broker = broker
+        self._group = wiring.group
+        self._broker = wiring.broker
         self._flow = flow
         self._settings = settings
-        self._metrics = metrics
-        self._now_ms = now_ms
-        self._random = random
+        self._metrics = wiring.metrics
+        self._now_ms = wiring.now_ms
+        self._random = wiring.random
         self._backoff = Backoff(settings.retry_base_ms, settings.retry_cap_ms)
         self._opening: dict[int, _Opening] = {}
         self._posted: list[BaseException] = []
