@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from connectors.s3 import ObjectStore
@@ -67,6 +67,33 @@ def bounds_of(
     )
 
 
+def times_around(
+    store: ObjectStore, prefix: str, partition: Partition, links: tuple[int, int]
+) -> tuple[int | None, int | None]:
+    """Between which digests some segments of a partition's chain were stored.
+
+    Args:
+        store: the bucket, with read rights.
+        prefix: first part of the segments' names.
+        partition: whose chain.
+        links: numbers of the first and the last of the segments.
+
+    Returns:
+        The time of the last digest before the first of them, and of the first digest that has the last of them; None
+        where there is none.
+    """
+    names = [named for named in names_in(store, digest_folder(prefix, partition)) if number_of(named.name) is not None]
+    search, first, last = _Search(store, names), links[0], links[1]
+
+    def reached(signed: SignedDigest) -> int:
+        head = _head(signed, partition.number)
+        return -1 if head is None else head.number
+
+    before = search.last_before(search.count(lambda signed: reached(signed) < first))
+    behind = search.first_from(search.count(lambda signed: reached(signed) < last))
+    return (before.digest.to_ms if before else None), (behind.digest.to_ms if behind else None)
+
+
 class _Search:
     """Digests by their time; one that cannot be read is passed over here, and found by the verification."""
 
@@ -77,29 +104,37 @@ class _Search:
 
     def last_at_or_before(self, at_ms: int) -> SignedDigest | None:
         """None when the log's first digest is later."""
-        for position in range(self._count_before(at_ms + 1) - 1, -1, -1):
-            found = self._at(position)
-            if found is not None:
-                return found
-        return None
+        return self.last_before(self.count(lambda signed: signed.digest.to_ms <= at_ms))
 
     def first_at_or_after(self, at_ms: int) -> SignedDigest | None:
         """None when the log's last digest is earlier."""
-        for position in range(self._count_before(at_ms), len(self._names)):
+        return self.first_from(self.count(lambda signed: signed.digest.to_ms < at_ms))
+
+    def last_before(self, end: int) -> SignedDigest | None:
+        """The last readable digest below a position of the list."""
+        for position in range(end - 1, -1, -1):
             found = self._at(position)
             if found is not None:
                 return found
         return None
 
-    def _count_before(self, at_ms: int) -> int:
-        """How many digests were made before ``at_ms``."""
+    def first_from(self, begin: int) -> SignedDigest | None:
+        """The first readable digest from a position of the list on."""
+        for position in range(begin, len(self._names)):
+            found = self._at(position)
+            if found is not None:
+                return found
+        return None
+
+    def count(self, early: Callable[[SignedDigest], bool]) -> int:
+        """How many digests are early: all of them up to one, and none from there on."""
         low, high = 0, len(self._names)
         while low < high:
             middle = probe = (low + high) // 2
             while probe > low and self._at(probe) is None:
                 probe -= 1
             found = self._at(probe)
-            if found is not None and found.digest.to_ms < at_ms:
+            if found is not None and early(found):
                 low = middle + 1
             else:
                 high = probe if found is not None else middle

@@ -57,6 +57,10 @@ class ChainReport:
     findings: list[Finding] = field(default_factory=list)
     of_key: list[tuple[str, int]] = field(default_factory=list)
     """Segments that hold records of the key asked for: name, and how many."""
+    key_extents: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Lowest and highest ordinal of that key's changes in each shard, shards in the order of the chain."""
+    key_links: tuple[int, int] | None = None
+    """Numbers of the first and the last segment that hold it; None when none does."""
 
     @property
     def valid(self) -> bool:
@@ -185,9 +189,18 @@ class _Walk:
         report.hashes[link.first] = link.sha256
         self._ledger.mark(table)
         if self._key is not None:
-            count = table.filter(pc.equal(table.column("key"), self._key)).num_rows
-            if count:
-                report.of_key.append((name, count))
+            mine = table.filter(pc.equal(table.column("key"), self._key))
+            if mine.num_rows:
+                report.of_key.append((name, mine.num_rows))
+                report.key_links = (report.key_links[0] if report.key_links else link.number, link.number)
+                self._extend(mine)
+
+    def _extend(self, mine: pa.Table) -> None:
+        extents = self._report.key_extents
+        changes = mine.select(["shard", "ordinal"]).drop_null()
+        for shard, ordinal in zip(*(changes.column(name).to_pylist() for name in ("shard", "ordinal")), strict=True):
+            lowest, highest = extents.get(shard, (ordinal, ordinal))
+            extents[shard] = (min(lowest, ordinal), max(highest, ordinal))
 
     def _is_in_place(self, name: str, facts: FileFacts) -> bool:
         partition = self._report.partition

@@ -14,11 +14,12 @@ from typing import Final
 from connectors.s3 import ObjectStore
 from consumers.audit.anchors import Anchor
 from consumers.audit.findings import Finding, Status
-from consumers.audit.ranges import Bounds, bounds_of
+from consumers.audit.order import extents_of, judge_extents
+from consumers.audit.ranges import Bounds, bounds_of, times_around
 from consumers.audit.reader import partitions_in
 from consumers.audit.segments import first_of, folder_of
-from consumers.audit.verify import ChainReport, Progress, verify_chain
-from consumers.audit.verify_digests import verify_digests
+from consumers.audit.verify import ChainReport, Progress, Span, verify_chain
+from consumers.audit.verify_digests import DigestReport, verify_digests
 from consumers.audit.versions import names_in, read_first
 from consumers.columns import (
     SETTLING_MS,
@@ -58,7 +59,8 @@ class Wanted:
     to_ms: int | None = None
     """What was stored before this time; None: to the log's end."""
     key: bytes | None = None
-    """Only the chain that holds this key; it proves the life of one item, and ordinals are not judged."""
+    """The life of one item: the chain that holds this key, and the ordinals of its shards between its first and its
+    last change, wherever they are stored."""
     partitions: int = 0
     """How many partitions the topic has; needed to know which of them holds ``key``."""
 
@@ -78,13 +80,16 @@ class LogReport:
     digest_findings: list[Finding] = field(default_factory=list)
     ordinals: OrdinalReport = field(default_factory=OrdinalReport)
     ordinal_findings: list[Finding] = field(default_factory=list)
+    beside: list[ChainReport] = field(default_factory=list)
+    """The other partitions' chains, where one item is verified: the parts that its ordinals were looked for in."""
     control: LogReport | None = None
     """The same for the control events; None when they are not in the bucket."""
 
     @property
     def findings(self) -> list[Finding]:
         """All faults: of segments, of digests, of ordinals, and those of the control events' log."""
-        own = [*(finding for chain in self.chains for finding in chain.findings), *self.digest_findings]
+        chains = [*self.chains, *self.beside]
+        own = [*(finding for chain in chains for finding in chain.findings), *self.digest_findings]
         return [*own, *self.ordinal_findings, *(self.control.findings if self.control is not None else [])]
 
     @property
@@ -114,6 +119,8 @@ def verify_log(store: ObjectStore, prefix: str, wanted: Wanted, progress: Progre
         report.control = work.topic(wanted.topic + CONTROL)
     if wanted.key is None:
         work.judge(report)
+    else:
+        work.judge_item(report)
     return report
 
 
@@ -143,17 +150,8 @@ class _Verification:
             if topic == wanted.topic and bounds.bounded:
                 self._ranges.append((chosen, bounds))
             if wanted.public_key is not None:
-                digests = verify_digests(
-                    self._store,
-                    self._prefix,
-                    of_identity[0],
-                    public_key=wanted.public_key,
-                    anchor=wanted.anchor,
-                    chains=chains,
-                    now=wanted.now,
-                    bounds=bounds,
-                    all_chains=len(chosen) == len(of_identity),
-                )
+                all_chains = len(chosen) == len(of_identity)
+                digests = self._digests(of_identity[0], chains, bounds, all_chains=all_chains)
                 report.digests += digests.count
                 report.digest_findings += digests.findings
         return report
@@ -173,6 +171,48 @@ class _Verification:
             report.ordinals.lineage = judge_lineage(self._ledger.shards(), declared)
         report.ordinal_findings = _as_findings(report.ordinals)
 
+    def judge_item(self, report: LogReport) -> None:
+        """The ordinals around one item's changes, over all partitions of the topic's life that has them."""
+        declared = self._declared()
+        for own in [chain for chain in report.chains if chain.key_links is not None]:
+            of_topic = partitions_in(self._store, self._prefix, topic=self._wanted.topic)
+            others = [at for at in of_topic if _of_one_life(at, own.partition) and at != own.partition]
+            bounds = self._around(own)
+            beside = [self._part(at, bounds.span_of(at.number)) for at in others if not bounds.not_yet(at.number)]
+            report.beside += beside
+            if self._wanted.public_key is not None:
+                told = self._digests(own.partition, [own, *beside], bounds, all_chains=True)
+                report.digest_findings += [found for found in told.findings if found not in report.digest_findings]
+        seen: dict[str, tuple[int, int]] = {}
+        for chain in report.chains:
+            seen |= chain.key_extents
+        report.ordinals = judge_extents(extents_of(seen, declared), self._ledger, declared)
+        report.ordinal_findings = _as_findings(report.ordinals)
+
+    def _around(self, own: ChainReport) -> Bounds:
+        """The digests around an item's segments, with room for partitions that closed theirs earlier or later."""
+        if self._wanted.public_key is None or own.key_links is None:
+            return Bounds()  # nothing vouches for where a part begins: all of it
+        begin_ms, end_ms = times_around(self._store, self._prefix, own.partition, own.key_links)
+        from_ms = None if begin_ms is None else begin_ms - BESIDE_MS
+        to_ms = None if end_ms is None else end_ms + BESIDE_MS
+        return bounds_of(self._store, self._prefix, own.partition, from_ms=from_ms, to_ms=to_ms)
+
+    def _digests(self, at: Partition, chains: list[ChainReport], bounds: Bounds, *, all_chains: bool) -> DigestReport:
+        wanted = self._wanted
+        assert wanted.public_key is not None  # noqa: S101 - asked before
+        return verify_digests(
+            self._store,
+            self._prefix,
+            at,
+            public_key=wanted.public_key,
+            anchor=wanted.anchor,
+            chains=chains,
+            now=wanted.now,
+            bounds=bounds,
+            all_chains=all_chains,
+        )
+
     def _bounds(self, at: Partition) -> Bounds:
         wanted = self._wanted
         return bounds_of(self._store, self._prefix, at, from_ms=wanted.from_ms, to_ms=wanted.to_ms)
@@ -187,6 +227,10 @@ class _Verification:
         """One chain in the range; of the few segments of control events always all."""
         changes = at.topic == self._wanted.topic
         span = bounds.span_of(at.number) if changes else Bounds().span_of(at.number)
+        return self._part(at, span, key=self._wanted.key if changes else None)
+
+    def _part(self, at: Partition, span: Span, *, key: bytes | None = None) -> ChainReport:
+        """A chain, or a part of it."""
         before, known = self._done, self._known
 
         def tell(done: int, of: int) -> None:
@@ -201,7 +245,7 @@ class _Verification:
             ledger=self._ledger,
             now=self._wanted.now,
             span=span,
-            key=self._wanted.key if changes else None,
+            key=key,
             progress=tell,
         )
 
@@ -237,6 +281,10 @@ class _Verification:
                 except FatalError:
                     continue
         return declared
+
+
+def _of_one_life(one: Partition, other: Partition) -> bool:
+    return (one.cluster_id, one.topic_id) == (other.cluster_id, other.topic_id)
 
 
 def _as_findings(ordinals: OrdinalReport) -> list[Finding]:

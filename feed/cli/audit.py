@@ -33,7 +33,11 @@ From = Annotated[
 ]
 To = Annotated[datetime | None, typer.Option("--to", help="What was stored before this time, UTC.")]
 Order = Annotated[
-    str | None, typer.Option("--order", help="Only the chain that holds this order (the text of its key), to its ends.")
+    str | None,
+    typer.Option(
+        "--order",
+        help="Only this order (the text of its key): its chain to its ends, and the ordinals around its changes.",
+    ),
 ]
 
 

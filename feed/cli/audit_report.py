@@ -37,6 +37,11 @@ def print_report(report: LogReport, console: Console, order: str | None = None) 
             f"order {order}: {sum(count for _, count in held)} changes in {len(held)} segments of this chain",
             highlight=False,
         )
+        console.print(
+            f"between its first and its last change {report.ordinals.changes} changes of its shards are held, here or "
+            f"in {len(report.beside)} other partitions",
+            highlight=False,
+        )
     records = sum(chain.records for chain in report.chains)
     verdict = "[green]valid[/]" if report.valid else "[red]NOT valid[/]"
     console.print(f"{verdict}: {records} records, {report.digests} digests", highlight=False)
@@ -55,6 +60,7 @@ def as_json(report: LogReport) -> dict[str, object]:
         "repeated_ordinals": report.ordinals.repeated,
         "changes": report.ordinals.changes,
         "chains": [_chain(chain) for chain in report.chains],
+        "beside": [_chain(chain) for chain in report.beside],
         "control": as_json(report.control) if report.control is not None else None,
     }
 

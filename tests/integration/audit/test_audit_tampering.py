@@ -22,7 +22,7 @@ from connectors.s3 import BucketSpec, ObjectHead, ObjectStore, PutOutcome, Store
 from connectors.signing import FileSigner, create_key_file
 from consumers.audit import AuditSettings, AuditSink, LogReport, Wanted, verify_log
 from consumers.audit.segments import build, read
-from consumers.columns import RecordColumns
+from consumers.columns import RecordColumns, partition_of_key
 from feed.local import ObjectStore as S3Server
 from tests.integration.audit.read_only import read_only
 from tests.unit.feed_records import PARTITION, record
@@ -296,6 +296,18 @@ def test_a_writer_finds_the_head_behind_a_delete_marker(copy: Copy) -> None:
     writer.add([record(40, ordinal=80)])
     writer.flush()
     assert copy.now_found() == {("hidden", copy.last(copy.written.segments[-1]))}
+
+
+def test_a_segment_beside_one_order_is_missed_on_s3(copy: Copy) -> None:
+    """One order is verified, and what is gone lies in the other partition: its ordinals may have been the order's."""
+    key, other = b"o-3", 1 - partition_of_key(b"o-3", 2)
+    beside = sorted(name for name in copy.bodies if name.startswith("audit/orders/") and f"/p{other:05d}/" in name)
+    del copy.bodies[beside[1]]
+    copy.put()
+    wanted = Wanted("orders", datetime.now(UTC), copy.written.signer.public_key(), key=key, partitions=2)
+    found = {(str(f.status), f.name.rpartition("/")[2]) for f in verify_log(copy.store, "audit", wanted).findings}
+    assert ("missing", copy.last(beside[2])) in found
+    assert ("gap", "shardId-1") in found
 
 
 def test_reading_rights_are_enough(copy: Copy, s3_server: S3Server) -> None:

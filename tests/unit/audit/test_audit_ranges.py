@@ -57,8 +57,8 @@ class Log:
         self.control.flush()
         self.control_offset += 1
 
-    def publish(self, partition: int, count: int = 1, *, shard: str = "shardId-1") -> None:
-        """Changes of the shard, with its next ordinals, in a segment of their own."""
+    def publish(self, partition: int, count: int = 1, *, shard: str = "shardId-1", key: bytes | None = None) -> None:
+        """Changes of the shard (all of one item where its key is given), with its next ordinals, in a segment."""
         start = self.offsets[partition]
         records = [
             replace(
@@ -66,6 +66,8 @@ class Log:
             )
             for n in range(count)
         ]
+        if key is not None:
+            records = [replace(each, stored_key=key) for each in records]
         self.ordinal += count
         self.offsets[partition] += count
         self.writers[partition].add(records)
@@ -209,12 +211,12 @@ def test_a_range_needs_digests(log: Log) -> None:
 
 
 def test_one_order_is_verified_by_its_chain(log: Log) -> None:
-    """The order's partition is read and no other; its changes are counted with the segments that hold them."""
+    """The order's partition is verified from end to end; its changes are counted with the segments that hold them."""
     partition = partition_of_key(b"o-3", 2)
     report = log.verify(key=b"o-3")
     assert report.findings == []
     assert [chain.partition.number for chain in report.chains] == [partition]
-    assert all(f"/p{partition:05d}/" in key for key in log.gets())
+    assert report.chains[0].segments == 40
     held = [r for r in range(120) if r % 7 == 3]
     assert sum(count for _, count in report.chains[0].of_key) == len(held)
 
@@ -290,3 +292,92 @@ def test_keys_are_placed_as_kafka_places_them() -> None:
         b"abc": 479470107,
     }
     assert {key: murmur2(key) for key in known} == {key: value & 0xFFFFFFFF for key, value in known.items()}
+
+
+def live(log: Log, periods: range) -> int:
+    """An order that changes in each of these periods, among others of both partitions; its partition."""
+    partition = partition_of_key(b"o-17", 2)
+    for _ in periods:
+        log.publish(1 - partition, 2)
+        log.publish(partition, 1, key=b"o-17")
+        log.publish(1 - partition, 2)
+        log.digest()
+    return partition
+
+
+def test_of_other_partitions_only_what_is_around_the_order_is_read(log: Log) -> None:
+    """The ordinals between its changes lie in the others; of their segments those around its life are read."""
+    partition = live(log, range(2))
+    for _ in range(10):
+        log.publish(0, 1)
+        log.publish(1, 1)
+        log.digest()
+    report = log.verify(key=b"o-17")
+    assert report.findings == []
+    assert report.ordinals.changes == 6
+    others = [key for key in log.gets() if f"/p{1 - partition:05d}/" in key]
+    assert 4 <= len(others) <= 16  # of 54
+
+
+def test_a_change_of_the_order_that_never_came_is_a_gap(log: Log) -> None:
+    """Between its changes an ordinal is neither held nor declared: it may have been the order's, no chain shows it."""
+    live(log, range(2))
+    lost = log.ordinal
+    log.ordinal += 1
+    live(log, range(1))
+    report = log.verify(key=b"o-17")
+    assert report.ordinals.missing == {"shardId-1": [(lost, lost)]}
+    assert [str(finding.status) for finding in report.findings] == ["gap"]
+    log.say(event(ControlKind.REFUSED, ordinal=lost, reason="no such status"))
+    report = log.verify(key=b"o-17")
+    assert report.findings == []
+    assert [refused.ordinal for refused in report.ordinals.declared] == [lost]
+
+
+def test_a_missing_ordinal_behind_the_order_is_not_its(log: Log) -> None:
+    """What is missing before its first and behind its last change is found by the whole verification, not by this."""
+    log.ordinal += 1
+    live(log, range(2))
+    log.ordinal += 1
+    log.publish(0, 1)
+    log.digest()
+    assert log.verify(key=b"o-17").findings == []
+    assert {str(finding.status) for finding in log.verify().findings} == {"gap"}
+
+
+def test_a_segment_beside_the_order_that_was_taken_away_is_found(log: Log) -> None:
+    """The ordinals around the order rest on other partitions' segments: those are verified as well."""
+    partition = live(log, range(4))
+    taken = log.segments(1 - partition)[-4]
+    del log.store.objects[taken]
+    found = log.verify(key=b"o-17")
+    assert {str(finding.status) for finding in found.findings} == {"missing", "gap"}
+    assert [chain.partition.number for chain in found.beside] == [1 - partition]
+
+
+def test_the_partition_beside_the_order_taken_away_whole_is_found(log: Log) -> None:
+    """The digests around the order name its head."""
+    partition = live(log, range(4))
+    for name in log.segments(1 - partition):
+        del log.store.objects[name]
+    assert {str(finding.status) for finding in log.verify(key=b"o-17").findings} == {"truncated", "gap"}
+
+
+def test_an_order_that_went_on_in_a_later_shard(log: Log) -> None:
+    """From its last change in one shard to its first in another: the end of the one, all between, the other's begin."""
+    live(log, range(1))
+    first = log.ordinal
+    log.publish(0, 3)  # the end of its first shard
+    log.say(event(ControlKind.SHARD_END, ordinal=log.ordinal - 1))
+    log.ordinal = 0
+    log.say(event(ControlKind.SHARD_START, shard="shardId-2", parent="shardId-1"))
+    log.publish(0, 4, shard="shardId-2")
+    log.say(event(ControlKind.SHARD_END, shard="shardId-2", ordinal=4))  # its last change never came
+    log.ordinal = 1
+    log.say(event(ControlKind.SHARD_START, shard="shardId-3", parent="shardId-2"))
+    partition = partition_of_key(b"o-17", 2)
+    log.publish(partition, 1, shard="shardId-3", key=b"o-17")  # nor the first one of this shard
+    log.digest()
+    report = log.verify(key=b"o-17")
+    assert report.ordinals.missing == {"shardId-2": [(4, 4)], "shardId-3": [(0, 0)]}
+    assert report.ordinals.changes == first - 242 + 3 + 4 + 1
