@@ -1,10 +1,11 @@
 """A replay of a million archived changes into a real topic, order kept: rate, CPU and memory.
 
     python benchmarks/sinks/replay.py make /tmp/archive --records 1000000
-    python benchmarks/sinks/replay.py send /tmp/archive
+    python benchmarks/sinks/replay.py send /tmp/archive --from-s3
 
 ``make`` lets the archive's own writer store changes of 115 bytes (as ``backlog.py`` has them) in a folder; ``send``
-starts a broker, replays that folder without a limit of rate, and reads the topic back: every change once, in order.
+starts a broker, replays that folder (or what it holds, put into an S3 server that is started too) without a limit of
+rate, and reads the topic back: every change once, in order. CPU is this process's: neither the broker's nor S3's.
 """
 
 # ruff: noqa: ARG002 - the bucket's stand-in has the signatures of the real one
@@ -23,12 +24,14 @@ import pyarrow as pa
 from backlog import FETCH, START_MS, fetches
 from prometheus_client import CollectorRegistry
 
+from connectors.aws import AwsClients, AwsSettings
 from connectors.kafka import KafkaClients, KafkaSettings, TopicSpec
-from connectors.s3 import ObjectHead, ObjectStore, PutOutcome, StoredObject
+from connectors.s3 import BucketSpec, ObjectHead, ObjectStore, PutOutcome, StoredObject, ensure_bucket
 from consumers.archive import ArchiveSettings, ArchiveSink, all_runs
 from consumers.columns import Declared
 from consumers.runtime.contracts import Partition
 from feed.local import Broker, Guardian, LocalSettings, Site
+from feed.local import ObjectStore as S3Server
 from feed.local.jars import kafka_jars
 from feed.local.tools import require_java
 from feed.replay.archived import Archived
@@ -97,10 +100,23 @@ def make(root: Path, records: int, partitions: int) -> None:
     print(f"made {records} records, {len(objects)} objects, {sum(f.stat().st_size for f in objects) / 1e6:.0f} MB")
 
 
-def send(root: Path, clients: KafkaClients, partitions: int, memory_bytes: int) -> int:
-    """Replay it, and say what that took; how many there were."""
+def in_s3(server: S3Server, folder: Folder) -> ObjectStore:
+    """The folder's objects, put into a bucket of the server."""
+    keys = {"access_key_id": server.access_key_id, "secret_access_key": server.secret_access_key}
+    settings = AwsSettings.model_validate({"region": "eu-west-1", "endpoints": {"s3": server.endpoint}, **keys})
+    client = AwsClients(settings).client("s3")
+    ensure_bucket(client, BucketSpec("benchmark", "eu-west-1"))
+    store = ObjectStore(client, "benchmark")
+    for head in folder.list("archive/"):
+        stored = folder.get(head.key)
+        assert stored is not None
+        store.put_create_only(head.key, stored.body)
+    return store
+
+
+def send(store: ObjectStore, clients: KafkaClients, partitions: int, memory_bytes: int) -> int:
+    """Replay an archive, and say what that took; how many there were."""
     pa.set_memory_pool(pa.system_memory_pool())  # as the command does
-    store = Folder(root)
     topic = ReplayTopic(clients, TOPIC)
     topic.create(TopicSpec(TOPIC, partitions, 1, {"retention.ms": "-1"}), read_by="orders.warehouse.replay")
     started, cpu = time.perf_counter(), time.process_time()
@@ -165,6 +181,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--memory-mib", type=int, default=256)
+    parser.add_argument("--from-s3", action="store_true", help="send: read from an S3 server instead of the folder")
     given = parser.parse_args()
     if given.what == "make":
         make(given.folder, given.records, given.partitions)
@@ -174,14 +191,21 @@ def main() -> None:
         site = Site(Path(state) / "state", Path(state) / "logs", guardian, LocalSettings(), disposable=True)
         java = require_java(install=site.settings.install_missing)
         broker = Broker("benchmark", site, java=java, jars=kafka_jars(site.settings))
+        s3 = S3Server(site)
+        parts: list[Broker | S3Server] = [broker, s3] if given.from_s3 else [broker]
         try:
-            broker.start()
-            broker.wait_ready()
+            for part in parts:
+                part.start()
+            for part in parts:
+                part.wait_ready()
+            folder = Folder(given.folder)
+            store = in_s3(s3, folder) if given.from_s3 else folder
             clients = KafkaClients(KafkaSettings(bootstrap_servers=broker.bootstrap), client_id="benchmark")
-            records = send(given.folder, clients, given.partitions, given.memory_mib * 2**20)
+            records = send(store, clients, given.partitions, given.memory_mib * 2**20)
             check(clients, given.partitions, records)
         finally:
-            broker.finish()
+            for part in parts:
+                part.finish()
             guardian.close()
 
 

@@ -25,7 +25,7 @@ from connectors.kafka import (
     watermarks,
 )
 from producers.replay.state import ReplayState, state_of
-from schemas.errors import ConfigError, FatalError, RetryableError
+from schemas.errors import ConfigError, FatalError, FeedError, RetryableError
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -49,8 +49,8 @@ _FENCED = "another `feed replay` of this group has taken over; what was not comm
 class ReplayTopic:
     """One topic of a replay, which may not be there."""
 
-    def __init__(self, clients: KafkaClients, topic: str) -> None:
-        self._clients, self.topic = clients, topic
+    def __init__(self, clients: KafkaClients, topic: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._clients, self.topic, self._sleep = clients, topic, sleep
 
     def partitions(self) -> int | None:
         """How many it has; None when there is no such topic."""
@@ -88,14 +88,17 @@ class ReplayTopic:
                 fault = error.args[0]
                 if fault.code() == KafkaError.GROUP_ID_NOT_FOUND:
                     return
-                if fault.code() != KafkaError.NON_EMPTY_GROUP:
-                    raise error_of(fault, f"deleting group {group}") from error
-                if time.monotonic() > deadline:
-                    raise ConfigError(
+                if fault.code() == KafkaError.NON_EMPTY_GROUP:
+                    judged: FeedError = ConfigError(
                         f"group {group} still has members, of a replay that is over",
                         hint="its consumers leave within seconds of the topic's end: see their logs, then try again",
-                    ) from error
-                time.sleep(0.5)
+                    )
+                else:  # a coordinator that moves or has just started says so for a second or two
+                    judged = error_of(fault, f"deleting group {group}")
+                lasting = fault.code() != KafkaError.NON_EMPTY_GROUP and not isinstance(judged, RetryableError)
+                if lasting or time.monotonic() > deadline:
+                    raise judged from error
+                self._sleep(0.5)
             except FutureTimeoutError as error:
                 raise RetryableError(f"no answer while deleting group {group}", hint="do it again") from error
             else:
