@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 
+from mirrormaker.doctor.bounds import MAX_CLUSTERS
 from mirrormaker.doctor.document import Document, Settings, Value
 from mirrormaker.doctor.herder import Herder, Part, Place
 from mirrormaker.doctor.known import KnownKeys
+from schemas.errors import ConfigError
 
 PASSED_TO_WORKER = (
     "offset.storage",
@@ -43,9 +45,19 @@ def is_true(value: Value | None, *, default: bool = False) -> bool:
 
 
 def herders(document: Document, known: KnownKeys) -> tuple[Herder, ...]:
-    """What MirrorMaker would start without ``--clusters``: MirrorMakerConfig.clusterPairs and its configurations."""
+    """What MirrorMaker would start without ``--clusters``: MirrorMakerConfig.clusterPairs and its configurations.
+
+    Raises:
+        ConfigError: the file names more clusters than one process can have.
+    """
     settings = document.settings
     names = cluster_names(settings)
+    if len(names) > MAX_CLUSTERS:
+        raise ConfigError(
+            f"{document.path}, line {settings['clusters'].line}: {len(names)} clusters are "
+            f"{len(names) * (len(names) - 1)} flows.",
+            hint=f"Examine files of at most {MAX_CLUSTERS} clusters; a process for each target needs two or three.",
+        )
     return tuple(
         _herder(document, settings, source, target, known)
         for source in names

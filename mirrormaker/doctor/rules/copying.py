@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
+from mirrormaker.doctor.bounds import may_take_for_ever
 from mirrormaker.doctor.checks import hit, number, unless
 from mirrormaker.doctor.document import Settings
 from mirrormaker.doctor.findings import Severity
@@ -59,7 +60,12 @@ def _examples(pattern: str) -> tuple[str, ...]:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """A pattern of a topic filter or a list of keys matches a whole name; one that does not parse matches nothing."""
+    """A pattern of a topic filter or a list of keys matches a whole name.
+
+    One that does not parse, or might take for ever, matches nothing.
+    """
+    if may_take_for_ever(pattern):
+        return False
     try:
         return re.fullmatch(pattern, name) is not None
     except re.error:

@@ -58,7 +58,8 @@ RULES = (
         Severity.LOSS,
         "Exactly once is on, but the consumer of the source reads uncommitted: records of aborted transactions are "
         "copied as "
-        "good ones, and an open transaction's records before it ends.",
+        "good ones, and an open transaction's records before it ends. (With `exactly.once.support = required` the "
+        "connector refuses to start instead, and nothing is copied.)",
         "In dedicated mode the key carries the source's name; without it the line reaches nothing.",
         "MirrorSourceConnector.exactlyOnceSupport; KIP-618; observed on 4.3.1",
         unless(

@@ -12,6 +12,7 @@ from mirrormaker.doctor.placement import Flows, Placement, place_connector, plac
 from mirrormaker.doctor.resolution import cluster_names
 from mirrormaker.doctor.rule import Hit, Rule, line_to_write
 from mirrormaker.doctor.setup import Setup, role_of
+from mirrormaker.entries import escape_key, escape_value
 
 _PROPERTIES = (Kind.DEDICATED, Kind.WORKER)
 _INLINE = re.compile(r"\s+(#|//|!\s)")
@@ -46,6 +47,23 @@ def _lost_backslash(setup: Setup) -> Iterator[Hit]:
                 raw = re.sub(r"\\\r?\n\s*", "", value.raw.partition("=")[2]).strip()
                 doubled = _ESCAPE.sub(lambda found: ("" if found[1] in _ESCAPABLE else "\\") + found[0], raw)
                 yield Hit(value, fix=f"{value.key} = {doubled}")
+
+
+def _other_letters(setup: Setup) -> Iterator[Hit]:
+    for document in setup.of_kind(*_PROPERTIES):
+        for value in document.values:
+            content = value.raw.lstrip()
+            if not content.isascii():
+                read = content.strip().encode("utf-8").decode("latin-1")
+                written = f"{escape_key(value.key)} = {escape_value(value.text)}"
+                if value.key.startswith("\ufeff"):
+                    written = f"{escape_key(value.key.removeprefix(chr(0xFEFF)))} = {escape_value(value.text)}"
+                yield Hit(value, key=value.key.removeprefix("\ufeff"), fix=written, facts={"read": shown(read)})
+
+
+def shown(text: str) -> str:
+    """At most a line's beginning, control characters by their names."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:60])
 
 
 def _ignored(setup: Setup) -> Iterator[Hit]:
@@ -134,6 +152,16 @@ def _flows(document: Document, setup: Setup) -> Flows:
 
 
 RULES = (
+    Rule(
+        "MM50",
+        "letters that Java reads as others",
+        Severity.SURPRISE,
+        "Java reads a properties file as ISO-8859-1, not UTF-8: this line becomes `{read}`. A byte order mark, which "
+        "some editors put first, becomes part of the first key, and nothing reads it.",
+        "Save the file without a byte order mark, and letters outside ASCII as \\u and four digits.",
+        "java.util.Properties.load; Utils.loadProps",
+        _other_letters,
+    ),
     Rule(
         "MM01",
         "a comment became part of the value",
