@@ -1,4 +1,8 @@
-"""Finds the table's stream and its shards: completely every minute, the children of an ended shard at once."""
+"""Finds the table's stream and its shards: completely every minute, the children of an ended shard at once.
+
+Only a worker that has slots lists shards: who has none needs none, and DescribeStream may be called ten times a second
+in all. It lists as soon as it is given one; what it reads until then it knows from the positions.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,21 @@ class Discovery:
         self._due_ms = 0
         self._errors = 0
         self._wanted: dict[tuple[str, str], tuple[int, int]] = {}
+        self._owned = False
         self.completed_ms: int | None = None
-        """Time of the last complete listing, by the steady clock."""
+        """Time of the last complete listing, by the steady clock; of a worker without slots: when it found its stream.
+        """
         self.last_error: FeedError | None = None
 
     def step(self) -> int:
         """Do what is due; milliseconds until the next thing is. Raises FatalError for a table that cannot work."""
         now = self._clock.steady_ms()
+        if (owned := bool(self._view.owned)) != self._owned:
+            self._owned, self._due_ms = owned, now if owned else self._due_ms
         for ended in self._view.take_ended():
             self._wanted.setdefault(ended, (0, now))
+        if not owned:
+            self._wanted.clear()  # whoever has their slots reads their last records again, and follows them up
         try:
             if now >= self._due_ms:
                 self._list()
@@ -53,7 +63,7 @@ class Discovery:
             _log.info("stream found table=%s arn=%s enabled=%s", self._table, status.arn, status.enabled)
         view.saw_status(status)
         complete = True
-        for arn in self._streams(status.arn):
+        for arn in self._streams(status.arn) if self._owned else ():
             listing = self._stream.list_shards(arn)
             complete = complete and listing.complete
             view.observe(listing)

@@ -29,6 +29,8 @@ class View:
         """Stream and shard of ends whose children discovery has not asked for yet."""
         self.idle_shards: dict[int, int] = {}
         """Shards each running slot reads, for the shared budget of idle reads."""
+        self.owned: frozenset[int] = frozenset()
+        """Slots that the group gives this worker. With none it lists no shards: it has no use for them, nor a turn."""
         self._positions: dict[str, Position] = {}
         self._lock = threading.Lock()
         self._wakers: list[Callable[[], None]] = []
@@ -92,6 +94,12 @@ class View:
             before = self.sightings.get(listing.stream, Sightings(listing.stream))
             self.sightings = {**self.sightings, listing.stream: observe(before, listing)}
         self._changed()
+
+    def own(self, slots: frozenset[int]) -> None:
+        """Take in which slots are this worker's."""
+        if slots != self.owned:
+            self.owned = slots
+            self._changed()
 
     def saw_status(self, status: StreamStatus) -> None:
         """Take in which stream the table has."""

@@ -103,7 +103,6 @@ class Worker:
         feed, version = self._source.feed, find_positions(self._kafka, self._source.feed).version
         log = KafkaLog(self._kafka, feed, self._settings, version=version)
         view = View(log.slots())
-        self._budget.assign(frozenset(), view.slots)
         follower = KafkaFollower(self._kafka, feed, view.slots, version=version)
         group = KafkaGroup(self._kafka, feed, self._settings, version=version)
         discovery = Discovery(self._source.table, self._stream, view, self._settings, self._clock)
@@ -151,6 +150,7 @@ class Worker:
                 now_assigned = self._assigned | set(event.slots) if event.given else self._assigned - set(event.slots)
                 self._assigned, self._joined = frozenset(now_assigned), True
                 self._budget.assign(self._assigned, environment.view.slots)
+                environment.view.own(self._assigned)
                 said = "given" if event.given else "taken away"
                 _log.info("slots %s feed=%s slots=%s", said, self._source.feed, sorted(event.slots))
             self._match(log, environment)
@@ -280,7 +280,7 @@ def _discover(discovery: Discovery, view: View, ended: threading.Event) -> None:
     woken = threading.Event()
     view.on_change(woken.set)
     while not ended.is_set():
-        wait_ms = discovery.step()
         woken.clear()
+        wait_ms = discovery.step()
         if not view.ended:
             woken.wait(min(wait_ms, 1_000) / 1_000)

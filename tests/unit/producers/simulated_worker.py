@@ -172,6 +172,8 @@ class SimulatedWorker:
     def _group(self) -> None:
         for event in self.member.poll(0):
             self.assigned = self.assigned | set(event.slots) if event.given else self.assigned - set(event.slots)
+            self.view.own(frozenset(self.assigned))
+            self.discovery_due = 0  # the view's change wakes it
         for number in self.assigned - self.owners.keys():
             self.owners[number] = SlotOwner(number, self.environment, self.log, lambda n: n in self.assigned)
             self.due[number] = 0

@@ -96,6 +96,7 @@ def what_was_listed_is_used() -> None:
 
     streams.describe = failing  # type: ignore[method-assign]  # the test's own server
     view = View(1)
+    view.own(frozenset({0}))
     ports = Clock(clock.now_ms, clock.steady_ms, chance.random)
     discovery = Discovery("orders", streams, view, ProducerSettings(), ports)
     for _ in range(5):
