@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from feed.cli.mirror_flows import ClusterFacts, flows_of
 from feed.cli.options import ConfigOption, load
+from feed.run.flows import ClusterFacts, flows_of
 from mirrormaker import Delivery, Deployment, Form, StrimziDeployment
 from mirrormaker import render as render_form
 from mirrormaker.doctor import KafkaVersion, Severity, diagnose
@@ -197,6 +197,7 @@ def audit(
             state_dir=state_dir,
             gaps=not once if gaps is None else gaps,
         ) as found:
+            telemetry.readiness.set("audit", ok=True, reason="compares")
             for one in found if forget else ():
                 one.forget_differences()
             if once:
@@ -254,6 +255,7 @@ def watch(
     settings = load(config)
     with process(f"{settings.feed}-mirror-watch", settings.telemetry, port=metrics_port, log_level="info") as running:
         telemetry = running.telemetry
+        telemetry.readiness.set("watch", ok=True, reason="asks")
         watching = StatusWatch(telemetry.registry, telemetry.health, stall_after_ms=round(stall_s * 1000))
         mirror_status.watch(settings, region, form, watching=watching, running=running, every_s=every_s)
 

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from connectors.kafka import KafkaClients
 from connectors.telemetry import Checks
-from feed.cli.mirror_flows import flows_of
 from feed.config import FeedConfig
+from feed.run.flows import flows_of
 from feed.run.process import Process
 from mirrormaker import Flow
 from mirrormaker.audit import Audit, AuditMetrics, AuditVerdict, GapWriter, Kind, Side

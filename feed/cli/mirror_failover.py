@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
-from feed.cli.mirror_flows import flows_of
 from feed.cli.mirror_status import wall_ms
 from feed.config import FeedConfig
+from feed.run.flows import flows_of
 from mirrormaker.failover import CopyFacts, GroupPlan, apply, ask, differences, plan_group, source_members
 from mirrormaker.failover.asking import committed_offsets, member_count
 from schemas.errors import ConfigError

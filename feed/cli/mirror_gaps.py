@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
-from feed.cli.mirror_flows import flows_of
 from feed.config import FeedConfig
+from feed.run.flows import flows_of
 from feed.verify.topics import TopicReader
 from mirrormaker.audit import audit_topic
 from schemas.control import ControlEvent, decode_control

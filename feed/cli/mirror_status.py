@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
-from feed.cli.mirror_flows import flows_of
 from feed.config import FeedConfig
+from feed.run.flows import flows_of
 from feed.run.process import Process
 from mirrormaker import Flow, Form
 from mirrormaker.render import names_of

@@ -15,7 +15,10 @@ from schemas.errors import ConfigError
 
 Processes = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PROCESS]...", help="producer, snapshot, topics, look, consumer-NAME; else all of them."),
+    typer.Argument(
+        metavar="[PROCESS]...",
+        help="producer, snapshot, topics, look, consumer-NAME, mirror-watch-REGION, mirror-audit-REGION; else all.",
+    ),
 ]
 ClusterOption = Annotated[
     list[str] | None,

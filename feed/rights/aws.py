@@ -86,7 +86,7 @@ def aws_statements(config: FeedConfig, process: OfProcess, account: str) -> list
     if process.section is not None:
         region = config.regions[process.section.region].aws.region
         found += _consumer(process, Account(account, region))
-    if process.kind not in {"topics", "look"} and config.schemas.registry.kind == "glue":
+    if process.kind in {"producer", "snapshot", "consumer"} and config.schemas.registry.kind == "glue":
         found.append(_registry(config, source))
     return found
 

@@ -10,7 +10,7 @@ from connectors.kafka import IamAuth, ScramAuth, acl_commands, iam_statements
 from feed.config import FeedConfig
 from feed.rights.aws import Statement, aws_statements
 from feed.rights.kafka import kafka_grants
-from feed.rights.processes import MEANING, OfProcess, process_named
+from feed.rights.processes import OfProcess, process_named
 from schemas.errors import ConfigError
 
 POLICY_MAX_CHARS = 6_144
@@ -61,7 +61,6 @@ def rights_of(config: FeedConfig, name: str, facts: Facts) -> Rights:
         ConfigError: there is no such process, or a cluster that asks IAM has no ARN.
     """
     process = process_named(config, name)
-    command = f"{MEANING[process.kind]} {process.consumer}".strip()
     statements = aws_statements(config, process, facts.account)
     lines: list[str] = []
     for region, grants in kafka_grants(config, process).items():
@@ -71,7 +70,7 @@ def rights_of(config: FeedConfig, name: str, facts: Facts) -> Rights:
         elif kafka.auth.kind != "none":
             whom = f"User:{kafka.auth.username}" if isinstance(kafka.auth, ScramAuth) else _principal(facts, process)
             lines += ["", f"# at {region}", *acl_commands(kafka.bootstrap_servers, whom, grants)]
-    return Rights(process.name, command, _policy(statements), _script(command, lines))
+    return Rights(process.name, process.command, _policy(statements), _script(process.command, lines))
 
 
 def _principal(facts: Facts, process: OfProcess) -> str:

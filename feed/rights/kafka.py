@@ -9,6 +9,8 @@ from connectors.kafka import READER_GROUP, Grant
 from feed.config import FeedConfig, topic_specs
 from feed.config.consumers import TAKES_NO_REPLAY, ArchiveConsumer, AuditConsumer
 from feed.rights.processes import Kind, OfProcess
+from feed.run.flows import flows_of
+from mirrormaker.render import Form, names_of
 from schemas.replay import replay_group, replay_topic
 
 READ: Final = ("Describe", "DescribeConfigs", "Read")
@@ -17,6 +19,9 @@ READ_AND_WRITE: Final = (*READ, "Write")
 JOIN: Final = ("Describe", "Read")
 CONNECT: Final = Grant("Connect", "cluster", (), ("Describe",))
 WRITE_ONCE: Final = Grant("ConnectAndWriteOnce", "cluster", (), ("Describe", "IdempotentWrite"))
+NAMED_FORMS: Final = (Form.DEDICATED, Form.CONNECT, Form.STRIMZI)
+"""Forms of MirrorMaker whose topics can be asked: a managed service names its own."""
+
 READERS: Final = Grant("LookWithoutAGroup", "group", (READER_GROUP,), ("Describe",))
 """A reader joins no group, and its client asks who would coordinate one all the same."""
 
@@ -102,10 +107,35 @@ def _consumer(config: FeedConfig, process: OfProcess) -> dict[str, tuple[Grant, 
     return {section.region: grants}
 
 
+def _mirror_watch(config: FeedConfig, process: OfProcess) -> dict[str, tuple[Grant, ...]]:
+    """It reads where MirrorMaker keeps its offsets and states, in the forms whose topics have names of ours."""
+    (flow,) = flows_of(config, region=process.target)
+    internal = {topic for form in NAMED_FORMS for topic in names_of(form, flow).worker_topics}
+    at_target = (CONNECT, Grant("SeeItsState", "topic", tuple(sorted(internal)), READ), READERS)
+    return {config.table.region: _at_source(config), process.target: at_target}
+
+
+def _mirror_audit(config: FeedConfig, process: OfProcess) -> dict[str, tuple[Grant, ...]]:
+    feed = config.feed
+    at_target = (
+        WRITE_ONCE,
+        Grant("ReadTheCopy", "topic", (feed, f"{feed}.control"), READ),
+        Grant("TellDifferences", "topic", (f"{feed}.mirror-audit",), READ_AND_WRITE),
+        READERS,
+    )
+    return {config.table.region: _at_source(config), process.target: at_target}
+
+
+def _at_source(config: FeedConfig) -> tuple[Grant, ...]:
+    return (CONNECT, Grant("ReadTheOriginal", "topic", (config.feed, f"{config.feed}.control"), READ), READERS)
+
+
 _RULES: Final[Mapping[Kind, Callable[[FeedConfig, OfProcess], dict[str, tuple[Grant, ...]]]]] = {
     "producer": _producer,
     "snapshot": _snapshot,
     "topics": _topics,
     "look": _look,
     "consumer": _consumer,
+    "mirror-watch": _mirror_watch,
+    "mirror-audit": _mirror_audit,
 }
