@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.headers import REPLAY
-
 MARKER_TYPE = "changefeed.snapshot-complete"
 """Its ``ce_type``. It is none of a change's: ``changefeed.change.<op>``."""
 
@@ -55,11 +53,14 @@ def marker_headers(marker: SnapshotMarker, source: str) -> list[tuple[str, bytes
 def marker_of(
     key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]] | None
 ) -> SnapshotMarker | None:
-    """The marker that a record is, None for any other record: a tombstone has a key. A replay's copy is none."""
+    """The marker that a record is, None for any other record: a tombstone has a key.
+
+    A replay's copy is one as well: it stands behind the snapshot's rows there too.
+    """
     if key is not None or value is not None or not headers:
         return None
     found: dict[str, Any] = dict(headers)
-    if found.get("ce_type") != _TYPE or REPLAY in found:
+    if found.get("ce_type") != _TYPE:
         return None
     try:
         return SnapshotMarker(

@@ -22,7 +22,7 @@ MARKER: Final = "ce_replaymarker"
 """Header of a marker: a JSON object, see :class:`ReplayMarker`."""
 
 NO_OFFSET: Final = -1
-"""``ReplayMarker.until`` of a replay that vouches for nothing: of one order, or made in spite of gaps."""
+"""``ReplayMarker.until`` of a replay that vouches for nothing: of one order."""
 
 
 _NOTE: Final = "at_ms="
@@ -66,10 +66,15 @@ class ReplayMarker:
     the replay. :data:`NO_OFFSET` when nothing is vouched for."""
     count: int
     """Begin: changes planned for this partition. End: changes that stand before it."""
+    epochs: tuple[int, ...] = ()
+    """Snapshots that are replayed whole, and whose end markers (:mod:`schemas.marker`) therefore stand in it."""
 
     def headers(self) -> list[tuple[str, bytes]]:
         """The headers of the marker's record."""
-        return [(REPLAY, self.replay.encode()), (MARKER, json.dumps(asdict(self), separators=(",", ":")).encode())]
+        said = asdict(self)
+        if not self.epochs:  # as earlier versions wrote it, and read it
+            del said["epochs"]
+        return [(REPLAY, self.replay.encode()), (MARKER, json.dumps(said, separators=(",", ":")).encode())]
 
 
 def marker_of(headers: Iterable[tuple[str, bytes | None]] | None) -> ReplayMarker | None:
@@ -82,7 +87,8 @@ def marker_of(headers: Iterable[tuple[str, bytes | None]] | None) -> ReplayMarke
     if text is None:
         return None
     try:
-        return ReplayMarker(**json.loads(text))
+        said = json.loads(text)
+        return ReplayMarker(**said | {"epochs": tuple(said.get("epochs", ()))})
     except (ValueError, TypeError) as error:
         raise FatalError(
             f"a marker of a replay cannot be read: {error}", hint="a newer version made the replay; deploy it here too"

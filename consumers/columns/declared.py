@@ -42,6 +42,8 @@ class Declared:
     parents: dict[str, str] = field(default_factory=dict)
     ends: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Last ordinal and time of each ``shard-end``."""
+    epochs: dict[int, int] = field(default_factory=dict)
+    """When the feed first said that it publishes under an epoch: the rows of its snapshot, if there is one, follow."""
     gaps: list[str] = field(default_factory=list)
     """What the stream lost before it was read, as sentences."""
     gap_shards: set[str] = field(default_factory=set)
@@ -63,6 +65,8 @@ class Declared:
                 self.gap_shards.add(event.shard)
                 sure = "certain" if event.certain else "possible"
                 self.gaps.append(f"{event.shard or event.stream}: {event.reason} ({sure})")
+            case ControlKind.EPOCH:
+                self.epochs[event.epoch] = min(event.at_ms, self.epochs.get(event.epoch, event.at_ms))
             case _:
                 pass
 

@@ -24,6 +24,8 @@ class Bounded:
     live: tuple[LivePartition, ...]
     looked_ms: int
     """When the live topic was looked at."""
+    reach_ms: int
+    """Everything that happened before is archived."""
 
 
 class Bounds:
@@ -62,7 +64,7 @@ class Bounds:
         elif to_ms > reach.to_ms:
             gaps.append(f"the archive reaches up to {_text(reach.to_ms)} by now, --to is {_text(to_ms)}")
         key = None if asked.order is None else asked.order.encode()
-        return Bounded(Selection(from_ms, to_ms, key), tuple(gaps), tuple(live), looked_ms)
+        return Bounded(Selection(from_ms, to_ms, key), tuple(gaps), tuple(live), looked_ms, reach.to_ms)
 
     def _from(self, asked: Range, live: Sequence[LivePartition]) -> int:
         """Where the range begins; refuses one that begins behind what the group lacks, as far as that is noted."""
@@ -95,7 +97,8 @@ class Bounds:
         selection, live = found.selection, found.live
         if selection.key is not None:
             return [NO_OFFSET] * len(live)
-        until = self._live.until(selection.to_ms, live, looked_ms=found.looked_ms)
+        # accepted or not: what the archive has not stored yet cannot be vouched for
+        until = self._live.until(min(selection.to_ms, found.reach_ms), live, looked_ms=found.looked_ms)
         short = [each.number for each, offset in zip(live, until, strict=True) if each.lapsed and offset < each.low]
         if short and not accept_gaps:
             raise ConfigError(

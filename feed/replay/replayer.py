@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,9 +17,10 @@ from connectors.kafka import KafkaClients
 from connectors.s3 import ObjectStore
 from consumers.archive import all_runs, declared_in_archive, runs_of_key
 from consumers.archive.search import BESIDE_MS
+from consumers.columns import Declared
 from feed.replay.archived import Archived
 from feed.replay.bounds import Bounds
-from feed.replay.live import LiveTopic, committed_of
+from feed.replay.live import CLOCK_MARGIN_MS, LiveTopic, committed_of
 from feed.replay.request import Range, Request
 from producers.replay import (
     Asked,
@@ -32,6 +34,7 @@ from producers.replay import (
     Sorter,
     gather,
     may_go_on,
+    only_changes,
 )
 from schemas.errors import ConfigError, RetryableError
 from schemas.replay import ReplayMarker
@@ -87,7 +90,7 @@ class Replayer:
         """What would be sent, and what the archive lacks; nothing is changed anywhere."""
         found = self._bounds.bounded(asked)
         counts = Counts(len(found.live))
-        missing = self._gather(found.selection, counts, None, after="")
+        missing = self._gather(self._with_epochs(found.selection), counts, None, after="")
         return counts, [*found.gaps, *missing]
 
     def send(self, asked: Range, *, resume: bool = False, accept_gaps: bool = False) -> ReplayState:
@@ -166,7 +169,7 @@ class Replayer:
     def _begin(self, asked: Range, existing: int | None, *, accept_gaps: bool) -> ReplayState:
         """A new replay; ``existing``: partitions of a topic that was made, into which nothing was written."""
         found = self._bounds.bounded(asked)
-        selection, partitions = found.selection, len(found.live)
+        selection, partitions = self._with_epochs(found.selection), len(found.live)
         if existing not in {None, partitions}:
             raise ConfigError(
                 f"{self._request.topic} is there with {existing} partitions, the live topic has {partitions}",
@@ -190,7 +193,7 @@ class Replayer:
             markers = tuple(
                 ReplayMarker(
                     "begin", replay, selection.from_ms, selection.to_ms, asked.order or "", until[number],
-                    counts.by_partition[number],
+                    counts.by_partition[number], epochs=() if gaps else tuple(sorted(selection.epochs)),
                 )
                 for number in range(partitions)
             )  # fmt: skip
@@ -216,7 +219,8 @@ class Replayer:
             return self._send(sending, sorter, state.begin)
 
     def _send(self, sending: Sending, sorter: Sorter, markers: tuple[ReplayMarker, ...]) -> ReplayState:
-        sending.send(sorter.ordered())
+        # a snapshot of which rows are missing must not sweep what they would have kept: known when all is gathered
+        sending.send(sorter.ordered() if markers[0].epochs else only_changes(sorter.ordered()))
         sending.end(markers)
         state = self._topic.state(len(markers))
         if state is None or not state.ended or list(state.counts) != sending.counts:
@@ -224,11 +228,7 @@ class Replayer:
         return state
 
     def _gather(self, selection: Selection, counts: Counts, sorter: Sorter | None, *, after: str) -> list[str]:
-        archive = self._request.archive
-        store = ObjectStore(
-            AwsClients(self._request.config.regions[archive.region].aws).client("s3"), archive.sink.bucket
-        )
-        prefix, feed = archive.sink.prefix, self._request.config.feed
+        store, prefix, feed = self._store, self._request.archive.sink.prefix, self._request.config.feed
         from_ms, to_ms = selection.from_ms, selection.to_ms
         runs = all_runs(store, prefix, feed, from_ms=from_ms, to_ms=to_ms)
         if selection.key is not None:  # only the objects that hold it, by the index: so nothing is proven of the others
@@ -240,7 +240,7 @@ class Replayer:
         if selection.key is not None:
             return []
         around = all_runs(store, prefix, feed, from_ms=max(0, from_ms - BESIDE_MS), to_ms=to_ms + BESIDE_MS)
-        return archived.gaps(declared_in_archive(store, prefix, feed), sorted(set(around) - set(runs)))
+        return archived.gaps(self._declared, sorted(set(around) - set(runs)))
 
     def _sending(self, replay: str, counts: list[int], total: int, writer: ReplayWriter | None = None) -> Sending:
         return Sending(
@@ -253,6 +253,27 @@ class Replayer:
             sleep=self._sleep,
             progress=lambda sent: self._progress("sent", sent, total),
             at=self._at,
+        )
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        archive = self._request.archive
+        return ObjectStore(
+            AwsClients(self._request.config.regions[archive.region].aws).client("s3"), archive.sink.bucket
+        )
+
+    @cached_property
+    def _declared(self) -> Declared:
+        """What the archived control events say."""
+        return declared_in_archive(self._store, self._request.archive.sink.prefix, self._request.config.feed)
+
+    def _with_epochs(self, selection: Selection) -> Selection:
+        """With the snapshots that began in the range: a later begin would lack rows, and their end would sweep them."""
+        if selection.key is not None:
+            return selection
+        began = self._declared.epochs.items()
+        return replace(
+            selection, epochs=frozenset(n for n, at_ms in began if selection.from_ms + CLOCK_MARGIN_MS <= at_ms)
         )
 
     @cached_property

@@ -7,7 +7,7 @@ tables of records.
 """
 
 from producers.replay.kafka_log import ReplayTopic, ReplayWriter
-from producers.replay.plan import Counts, gather
+from producers.replay.plan import Counts, gather, only_changes
 from producers.replay.rows import Selection
 from producers.replay.sending import Sending
 from producers.replay.settings import ReplaySettings
@@ -26,4 +26,5 @@ __all__ = [
     "Sorter",
     "gather",
     "may_go_on",
+    "only_changes",
 ]

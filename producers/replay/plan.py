@@ -70,6 +70,12 @@ def gather(
         sorter.add(rows)
 
 
+def only_changes(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Rows without the end markers of snapshots."""
+    for rows in tables:
+        yield rows.filter(pc.is_valid(rows.column("key")))
+
+
 def records_of(rows: pa.Table) -> Iterator[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
     """Partition, key, value and headers of each row."""
     for batch in rows.to_batches():

@@ -7,6 +7,7 @@ its *place*: a text whose order is the order of the replay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,12 +16,16 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.headers import Facts
+from schemas.headers import Facts, facts_of
+from schemas.marker import SnapshotMarker, marker_of
 from schemas.partitioner import partition_of_key
 from schemas.version import EPOCH_DIGITS, SEQUENCE_DIGITS, Version
 
 CREATE_TIME: Final = 1
 """The timestamp type of records that bear their event's time."""
+
+END_OF_SNAPSHOT: Final = "end of a snapshot"
+"""What counts tell of a replayed end marker, where a change has its op."""
 
 HOUR_MS: Final = 3_600_000
 
@@ -48,6 +53,8 @@ class Selection:
     """and before this one."""
     key: bytes | None = None
     """Only this key's; None for all."""
+    epochs: frozenset[int] = frozenset()
+    """Snapshots whose rows the range has from the first on: their end markers are replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +64,29 @@ class Selected:
     rows: pa.Table
     ops: pa.Array[Any]
     hours: pa.Array[Any]
-    """Hours of event time since the epoch, for each row."""
+    """Hours of event time since the epoch, for each change."""
     no_changes: int
-    """Records in the range that are no changes of a feed: they have no version, and are not replayed."""
+    """Records in the range that are not replayed: they are no changes of a feed, nor the end of a snapshot in it."""
 
 
 def place_of(version: Version, event_id: str) -> str:
     """The place of a change: by version; changes of one version (rows of a first load) by event id."""
     return f"{version.to_text()}.{event_id}"
+
+
+def place_of_marker(marker: SnapshotMarker) -> str:
+    """The place of a snapshot's end marker: behind its rows, before the changes of its epoch.
+
+    There it says what it said on the topic: an item that neither has a row nor was changed in an older epoch's stead is
+    gone. The changes of the epoch itself, some of which stood before it, follow, and count more than any sweep.
+    """
+    return place_of(Version(marker.epoch, 0), marker.event_id)
+
+
+def place_of_headers(headers: Sequence[tuple[str, bytes]]) -> str:
+    """The place of a replayed record."""
+    marker = marker_of(None, None, headers)
+    return place_of_facts(facts_of(headers)) if marker is None else place_of_marker(marker)
 
 
 def place_of_facts(facts: Facts) -> str:
@@ -86,13 +108,40 @@ def select(table: pa.Table, selection: Selection, partitions: int) -> Selected:
     places = _places(batch)
     changes = pc.and_(pc.is_valid(places), pc.is_valid(batch.column("key")))
     no_changes = batch.num_rows - int(pc.sum(changes).as_py() or 0)
+    ends = None
     if no_changes:
+        ends = _ends_of_snapshots(batch.filter(pc.invert(changes)), selection.epochs, partitions)
         batch, times, places = batch.filter(changes), times.filter(changes), places.filter(changes)
     keys = batch.column("key")
     columns = [places, _partitions(keys, partitions), keys, batch.column("value"), batch.column("headers")]
     rows = pa.Table.from_arrays([_array(c).cast(f.type) for c, f in zip(columns, ROWS, strict=True)], schema=ROWS)
     hours = pc.divide(times, pa.scalar(HOUR_MS, pa.int64()))
-    return Selected(rows, _array(batch.column("op")), _array(hours), no_changes)
+    found = Selected(rows, _array(batch.column("op")), _array(hours), no_changes)
+    return found if ends is None else _with_ends(found, ends)
+
+
+def _ends_of_snapshots(others: pa.Table, epochs: frozenset[int], partitions: int) -> pa.Table | None:
+    """The end markers that are replayed, as rows; None when there are none.
+
+    One that counts another number of partitions says of its partition's rows what no partition of the replay can say:
+    they are spread over several now, and only within one is there an order.
+    """
+    found: list[dict[str, Any]] = []
+    for row in others.select(["key", "value", "headers"]).to_pylist():
+        marker = marker_of(row["key"], row["value"], [(each["name"], each["value"]) for each in row["headers"] or ()])
+        if marker is not None and marker.epoch in epochs and marker.partitions == partitions:
+            found.append({**row, "place": place_of_marker(marker), "partition": marker.partition})
+    return pa.Table.from_pylist(found, schema=ROWS) if found else None
+
+
+def _with_ends(found: Selected, ends: pa.Table) -> Selected:
+    """The same with end markers, which have an op and an hour of their own in the counts."""
+    return Selected(
+        pa.concat_tables([found.rows, ends]),
+        pa.concat_arrays([found.ops.cast(pa.string()), pa.array([END_OF_SNAPSHOT] * ends.num_rows, pa.string())]),
+        found.hours,
+        found.no_changes - ends.num_rows,
+    )
 
 
 def _places(batch: pa.Table) -> Any:

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from producers.replay.rows import Selection, place_of_facts
+from producers.replay.rows import Selection, place_of_headers
 from schemas.errors import ConfigError, FatalError
-from schemas.headers import facts_of
 from schemas.replay import ORDINAL, ReplayMarker, marker_of
 
 Headers = Sequence[tuple[str, bytes]]
@@ -71,7 +70,7 @@ class ReplayState:
         """What it is of, as its begin markers say."""
         marker = self.begin[0]
         key = marker.order.encode() if marker.order else None
-        return Asked(feed, consumer, Selection(marker.from_ms, marker.to_ms, key))
+        return Asked(feed, consumer, Selection(marker.from_ms, marker.to_ms, key, frozenset(marker.epochs)))
 
 
 def state_of(firsts: Sequence[Headers | None], lasts: Sequence[Headers | None]) -> ReplayState | None:
@@ -98,7 +97,7 @@ def state_of(firsts: Sequence[Headers | None], lasts: Sequence[Headers | None]) 
         if marker is None:
             said: Mapping[str, Any] = dict(last or ())
             counts.append(int(said[ORDINAL]) + 1)
-            places.append(place_of_facts(facts_of(last)))
+            places.append(place_of_headers(last or ()))
         else:
             counts.append(marker.count if marker.kind == "end" else 0)
             ends += marker.kind == "end"

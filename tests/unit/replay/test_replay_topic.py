@@ -80,7 +80,7 @@ def test_a_coordinator_that_moves_is_asked_again() -> None:
     """
     moving = Moving(3)
     topic = ReplayTopic(moving, TOPIC, sleep=lambda _: None)  # type: ignore[arg-type]  # the one call that is made
-    with pytest.raises(AttributeError, match="create_topics|list_topics|describe"):
+    with pytest.raises(AttributeError, match=r"create_topics|list_topics|describe"):
         topic.create(TopicSpec(TOPIC, 1, 1, {}), read_by="group")  # it has come as far as the topic
     assert moving.asked == 4
     forbidden = Moving(9, KafkaError.GROUP_AUTHORIZATION_FAILED)

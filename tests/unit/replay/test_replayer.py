@@ -18,7 +18,7 @@ from consumers.runtime.contracts import Partition
 from feed.config import FeedConfig, parse_config
 from feed.replay import Range, Replayer, request_of
 from feed.replay import replayer as module
-from feed.replay.live import LiveTopic
+from feed.replay.live import LivePartition, LiveTopic
 from producers.replay import ReplayTopic
 from schemas.errors import ConfigError
 from schemas.headers import facts_of
@@ -203,6 +203,22 @@ def test_what_is_not_archived_is_refused(cluster: Cluster) -> None:
     assert cluster.topics.keys() == {"orders"}
     state = replayer(cluster).send(Range(START_MS, START_MS + 2_000 * 45), accept_gaps=True)
     assert state.sent == 44
+    replayer(cluster).abort()
+
+
+def test_what_is_not_archived_yet_is_not_vouched_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With gaps accepted a range may reach beyond the archive: what it vouches for ends where the archive does."""
+    asked_ms = []
+
+    def until(self: LiveTopic, to_ms: int, live: list[LivePartition], *, looked_ms: int) -> list[int]:
+        asked_ms.append(to_ms)
+        return [0] * len(live)
+
+    monkeypatch.setattr(LiveTopic, "until", until)
+    cluster.publish("orders", CHANGES)
+    cluster.commit("orders.archive", "orders", [0] * PARTITIONS)
+    replayer(cluster).send(Range(START_MS - 1, time.time_ns() // 1_000_000), accept_gaps=True)
+    assert asked_ms == [START_MS]  # the first change, which it has not stored
     replayer(cluster).abort()
 
 
