@@ -59,10 +59,21 @@ _RETRYABLE_CODES = frozenset(
     }
 )
 
+_REFUSED_CODES = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+
 
 def error_of(error: KafkaError, doing: str) -> FeedError:
     """A Kafka error as one of ours. ``doing`` completes the sentence "Kafka failed while …"."""
     text = f"Kafka failed while {doing}: {error.name()} ({error.str()})"
+    if error.code() in _REFUSED_CODES:
+        return FatalError(text, hint="this role may not do that: `feed rights` tells what each process needs")
     if error.fatal():
         return FatalError(text, hint="this client is fenced or broken for good; a new one must take over")
     if error.retriable() or error.code() in _RETRYABLE_CODES:
@@ -170,8 +181,10 @@ class KafkaClients:
             # only, and a response is packed: a megabyte of small changes with headers becomes 30 MB of messages
             "queued.min.messages": 10_000,
             "queued.max.messages.kbytes": 16 * 1024,
-            "fetch.message.max.bytes": 128 * 1024,
-            "fetch.max.bytes": 1024 * 1024,
+            "fetch.message.max.bytes": 64 * 1024,
+            "fetch.max.bytes": 512 * 1024,
+            # a producer's bound, which librdkafka wants below the one above; larger records are fetched all the same
+            "message.max.bytes": 512 * 1024,
             # how long a full queue is left alone: with the default of a second, so short a queue runs dry
             "fetch.queue.backoff.ms": 10,
             **overrides,

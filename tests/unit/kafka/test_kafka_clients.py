@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from confluent_kafka import KafkaError
 from pydantic import ValidationError
 
-from connectors.kafka import IamAuth, KafkaClients, KafkaSettings, ScramAuth, TlsAuth, TopicSpec, plan_topics
+from connectors.kafka import IamAuth, KafkaClients, KafkaSettings, ScramAuth, TlsAuth, TopicSpec, error_of, plan_topics
 from connectors.kafka.auth import security
 from connectors.kafka.topics import TopicState
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, FatalError
 
 SPEC = TopicSpec("orders", 8, 3, {"retention.ms": "1000"})
 
@@ -65,3 +66,11 @@ def test_a_cluster_that_does_not_answer_is_a_sentence(monkeypatch: pytest.Monkey
     monkeypatch.setattr("connectors.kafka.clients.CONNECT_BOUND_S", 0.3)
     with pytest.raises(ConfigError, match=r"no Kafka broker of region eu answers at 127\.0\.0\.1:9"):
         KafkaClients(KafkaSettings(bootstrap_servers="127.0.0.1:9"), client_id="t").check("eu")
+
+
+def test_a_refusal_says_where_the_rights_are_told() -> None:
+    """A role without a right is told so, also where librdkafka calls the error fatal for its client."""
+    refused = KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "no", True, False)  # fatal
+    found = error_of(refused, "taking slot 0")
+    assert isinstance(found, FatalError)
+    assert "feed rights" in found.hint
