@@ -33,7 +33,7 @@ class GroupClient(Protocol):
         ...
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        """The group's offsets; a negative offset means none."""
+        """The group's offsets; a negative offset means none, unless the partition has an ``error``."""
         ...
 
     def get_watermark_offsets(
@@ -59,7 +59,7 @@ class GroupClient(Protocol):
         ...
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> Any:
-        """Commit these offsets; asynchronously, the commit callback tells."""
+        """Commit these offsets; asynchronously the commit callback tells, else the ``error`` of each partition returned."""
         ...
 
     def close(self) -> None:

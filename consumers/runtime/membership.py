@@ -127,6 +127,8 @@ class Membership:
             if found.partition not in self._opening:  # revoked meanwhile
                 continue
             try:
+                if found.error is not None:  # it stands in place of an offset, which would look like a new group
+                    raise self._retryable(KafkaException(found.error), "reading a committed offset")
                 self._open(found.partition, None if found.offset < 0 else found.offset, bound_s)
             except SinkHangsError:
                 return  # as soon as it answers
@@ -273,12 +275,15 @@ class Membership:
         if not offsets:
             return
         try:
-            self.client.commit(offsets=offsets, asynchronous=False)
+            answers = self.client.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
             self._commit_failed(error.args[0])
             return
-        for offset in offsets:
-            self._is_committed(offset.partition, offset.offset)
+        for answer in answers:
+            if answer.error is not None:
+                self._commit_failed(answer.error)
+            else:
+                self._is_committed(answer.partition, answer.offset)
 
     def _is_committed(self, number: int, offset: int) -> None:
         self.assigned[number] = max(offset, self.assigned[number] or 0)

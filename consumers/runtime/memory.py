@@ -214,6 +214,8 @@ class MemoryClient:
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
         self._told_end: dict[int, int] = {}
+        self._fetched_end: dict[int, int] = {}
+        """The end as the last fetch of each partition saw it."""
         self._answers: deque[list[TopicPartition]] = deque()
         self.events: deque[KafkaError] = deque()
         """Errors to hand out in place of records (tests)."""
@@ -265,10 +267,10 @@ class MemoryClient:
         self, partition: TopicPartition, timeout: float = 0.0, *, cached: bool = False
     ) -> tuple[int, int] | None:
         """Earliest offset and end."""
-        del timeout, cached
+        del timeout
         with self._broker.lock:
             log = self._broker.log(partition.partition, self.topic)
-            return (log.low, log.end)
+            return (log.low, self._fetched_end.get(partition.partition, -1001) if cached else log.end)
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         """Fetch these too."""
@@ -345,6 +347,7 @@ class MemoryClient:
 
     def _read(self, number: int, at_most: int, found: list[Fetched]) -> None:
         log, topic = self._broker.log(number, self.topic), self.topic
+        self._fetched_end[number] = log.end
         if self._positions[number] < log.low:
             found.append(MemoryRecord(topic, number, self._positions[number], event=KafkaError(_RESET)))
             self._positions[number] = log.end

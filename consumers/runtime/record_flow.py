@@ -17,7 +17,7 @@ from consumers.runtime.offsets import OffsetTracker
 from consumers.runtime.outage import Outage
 from consumers.runtime.pressure import Load
 from consumers.runtime.settings import RuntimeSettings
-from schemas.errors import FatalError, RetryableError
+from schemas.errors import RetryableError
 
 SLICE_S = 1.0
 """How long the loop may handle records in line before it asks the client again; heartbeats do not depend on it."""
@@ -56,7 +56,7 @@ class RecordFlow:
         self._trackers: dict[int, OffsetTracker] = {}
         self._in_flight = 0
         self._handled: dict[int, int] = {}
-        self._fatal: FatalError | None = None
+        self._fatal: Exception | None = None
         self._closed = False
         self._interrupted = False
         lock = threading.RLock()
@@ -225,16 +225,14 @@ class RecordFlow:
     # -- several in flight --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        task = self._next_after(None)
-        while task is not None:
-            try:
-                outcome = self._attempt(task)
-            except FatalError as error:
-                with self._changed:
-                    self._fatal = self._fatal or error
-                    self._changed.notify_all()
-                return
-            task = self._next_after((task, outcome))
+        try:
+            task = self._next_after(None)
+            while task is not None:
+                task = self._next_after((task, self._attempt(task)))
+        except Exception as error:  # noqa: BLE001 (a thread's error has no caller: the loop raises it)
+            with self._changed:
+                self._fatal = self._fatal or error
+                self._changed.notify_all()
 
     def _next_after(self, done: tuple[Task, Outcome] | None) -> Task | None:
         """End a task and wait for the next one, in one hold of the lock that all threads share."""

@@ -21,8 +21,8 @@ class RuntimeSettings(Settings):
     """How long a classic group waits for a silent member before others take its partitions."""
     static_member_id: str | None = None
     """Name of this member for static membership: a restart within the session keeps its partitions. One per process."""
-    fetch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
-    """Most records taken from the client at once."""
+    fetch_records: Annotated[int, Field(ge=1, le=10_000)] = 2_000
+    """Most records taken from the client at once; the thread that calls the sink is woken once for them."""
     prefetch_records: Annotated[int, Field(ge=500)] = 40_000
     """Records that the client keeps ready ahead of the loop, over all partitions of the topic (beyond it, at most what
     one fetch of each partition brings). With small records this is what bounds the client's memory: one takes about 0.6

@@ -28,10 +28,15 @@ MAX_MARKS = 1_024
 MARK_EVERY_MS = 1_000
 
 
+END_BOUND_S = 0.5
+"""How long the end of a paused partition may be asked for; without an answer no other one is asked in that round."""
+
+
 class _Watched:
     """One partition."""
 
     def __init__(self) -> None:
+        self.end = 0
         self.samples: deque[Sample] = deque()
         self.marks: deque[tuple[int, int]] = deque()  # (offset, timestamp) of records whose effect is not durable yet
 
@@ -53,6 +58,8 @@ class Watch:
         self._ready: bool | None = None
         self._turned = time.monotonic()
         self._hangs = ""
+        self._answered = True
+        """False once a question about the end of a partition had no answer in this round of samples."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch_loop, name=f"watch-{group}", daemon=True)
 
@@ -103,13 +110,14 @@ class Watch:
         for number, reason in overdue.items():
             self._health.set(self._check(number), ok=False, reason=reason)
         self._overdue = set(overdue)
+        self._answered = True
         for number in members.assigned:
             self._sample(number, now_ms, members, flow, paused)
 
     def _sample(self, number: int, now_ms: int, members: Membership, flow: Flow, paused: Mapping[int, str]) -> None:
         watched = self._watched.setdefault(number, _Watched())
         durable, committed, load = flow.committable(number), members.assigned[number], flow.load(number)
-        end = self._end(number, members)
+        watched.end = end = self._end(number, members, watched.end, ask=number in paused)
         lag = max(0, end - durable)
         self._metrics.lag(number, lag, self._lag_ms(watched, now_ms, durable, lag) / 1000)
         self._metrics.load(number, load.records, load.payload_bytes, load.parked_keys, load.span)
@@ -130,13 +138,16 @@ class Watch:
             reason="" if progress is Progress.OK else "; ".join(r for r in reasons if r),
         )
 
-    def _end(self, number: int, members: Membership) -> int:
-        """The end as the last fetch saw it; no request is made."""
+    def _end(self, number: int, members: Membership, known: int, *, ask: bool) -> int:
+        """The end as the last fetch saw it, without a request; a paused partition is not fetched: there it is asked."""
+        cached = not (ask and self._answered)
+        partition = TopicPartition(members.topic, number)
         try:
-            span = members.client.get_watermark_offsets(TopicPartition(members.topic, number), timeout=0.1, cached=True)
+            span = members.client.get_watermark_offsets(partition, timeout=END_BOUND_S, cached=cached)
         except KafkaException:
-            return 0
-        return span[1] if span is not None else 0
+            self._answered = False
+            return known
+        return known if span is None else max(known, span[1])
 
     @staticmethod
     def _lag_ms(watched: _Watched, now_ms: int, durable: int, lag: int) -> int:

@@ -391,6 +391,27 @@ class ConsumerContract:
             assert sink.of(f"k{n}") == sorted(sink.of(f"k{n}"))
         assert 8 < sink.most_working <= 16
 
+    def test_a_partition_that_was_paused_when_taken_away_is_fetched_again(self, rig: Rig) -> None:
+        """Paused at a bound, handed to another member and back: it is not left paused, and its lag follows the end."""
+        for n in range(30):
+            rig.put(f"p{n % 2}", value_of(f"p{n % 2}", n), partition=n % 2)
+        first, second = Recorder(all_failing=AWAY), Recorder(name="second", all_failing=AWAY)
+        with Running(rig, first, max_held_records=5, fetch_records=5) as one:
+            until(lambda: all(one.metric("feed_consumer_paused", sink="recorder", partition=p) for p in "01"), "pauses")
+            for n in range(30, 40):
+                rig.put(f"p{n % 2}", value_of(f"p{n % 2}", n), partition=n % 2)
+            until(lambda: one.metric("feed_consumer_lag_records", sink="recorder", partition="0") == 20, "lag in full")
+            with Running(rig, second) as two:
+                until(
+                    lambda: two.metric("feed_consumer_rebalances_total", sink="second", kind="assigned") >= 1, "a share"
+                )
+            first.all_failing = None
+            until(lambda: len(first.seen) == 40, "everything")
+            until(lambda: rig.committed() == rig.end() and rig.committed(1) == rig.end(1), "commits of everything")
+            assert all(one.metric("feed_consumer_paused", sink="recorder", partition=p) == 0 for p in "01")
+        for key in ("p0", "p1"):
+            assert first.of(key) == sorted(first.of(key))
+
     def test_a_poison_flood_stops(self, rig: Rig) -> None:
         """More poison than the limit stops the consumer with the share in its message; what follows stays unread."""
         for _ in range(50):
