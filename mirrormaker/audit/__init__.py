@@ -5,7 +5,8 @@
 
 from mirrormaker.audit.comparison import Comparison, Kind, Print, Tally, fingerprint
 from mirrormaker.audit.findings import Finding, GapWriter, Untold, audit_topic
-from mirrormaker.audit.run import Audit, AuditMetrics, AuditVerdict, PartitionVerdict
+from mirrormaker.audit.metrics import AuditMetrics
+from mirrormaker.audit.run import Audit, AuditVerdict, PartitionVerdict
 from mirrormaker.audit.shards import Hole, ShardLedger
 from mirrormaker.audit.side import Partition, Side
 from mirrormaker.audit.state import AuditState, load_state

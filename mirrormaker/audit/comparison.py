@@ -155,6 +155,11 @@ class Comparison:
         return len(self._copy) >= self._window
 
     @property
+    def copy_is_older(self) -> bool:
+        """The copy begins earlier than the source, and their first common record was not found yet."""
+        return self._copy_is_older and not self.aligned
+
+    @property
     def judges_what_waits(self) -> bool:
         """A source record that stays without a copy is a difference; else the copy may have let it expire."""
         return self.aligned or self._copy_is_older
@@ -201,6 +206,18 @@ class Comparison:
         self.aligned = False
         self._copy_is_older = copy_is_older
         return given_up
+
+    def resume(self, *, aligned: bool, copy_is_older: bool) -> None:
+        """Both sides are read again from ``next_source_offset`` and ``next_copy_offset``: what is held comes again."""
+        self._source.clear()
+        self._copy.clear()
+        self.aligned = aligned
+        self._copy_is_older = copy_is_older
+
+    def begin_another(self, *, copy_is_older: bool) -> None:
+        """What follows is another topic's: the offsets of this one mean nothing there."""
+        self.restart(copy_is_older=copy_is_older)
+        self.next_source_offset = self.next_copy_offset = None
 
     def give_up(self) -> None:
         """Nothing more comes: what is left on the source's side is missing, and on the copy's side foreign."""

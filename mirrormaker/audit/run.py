@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
 from connectors.telemetry import Checks
 from mirrormaker.audit.comparison import Comparison, Example, Kind, Print, Tally
 from mirrormaker.audit.findings import Finding, FindingLog, Untold
+from mirrormaker.audit.metrics import AuditMetrics
 from mirrormaker.audit.ordinals import CONTROL, OrdinalWatch
 from mirrormaker.audit.side import Partition, Side, Trim
 from mirrormaker.audit.state import AuditState, load_state
@@ -23,29 +22,6 @@ READ_WAIT_S = 0.2
 SAVE_EVERY_MS = 5_000
 IDS_EVERY_MS = 30_000
 JUDGE_EVERY_MS = 1_000
-
-
-class AuditMetrics:
-    """What an audit counts."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        labels = ["flow", "topic"]
-        self.matched = Counter("feed_mirror_audit_matched", "Copies equal to their original", labels, registry=registry)
-        self.differences = Gauge(
-            "feed_mirror_audit_differences", "Differences found, by kind", [*labels, "kind"], registry=registry
-        )
-        self.lag = Gauge(
-            "feed_mirror_audit_lag_records", "Source records not yet in the copy", labels, registry=registry
-        )
-        self.incomplete = Gauge(
-            "feed_mirror_audit_missing_ordinals",
-            "Ordinals that the copy never got",
-            ["flow", "feed"],
-            registry=registry,
-        )
-        self.age = Gauge(
-            "feed_mirror_audit_lag_seconds", "How long the oldest of them waits", labels, registry=registry
-        )
 
 
 @dataclass(frozen=True)
@@ -137,6 +113,8 @@ class Audit:
         self._ordinals = OrdinalWatch(topics, patience_ms=stall_after_ms, known=self._state.shards)
         copy.witness = self._ordinals.see
         self._lanes: dict[Partition, _Lane] = {}
+        self._begins_anew = False
+        self._lanes_read = 0
         self._saved_ms = self._asked_ms = self._judged_ms = now_ms()
 
     def start(self) -> None:
@@ -147,18 +125,28 @@ class Audit:
         """
         counts = self._partition_counts()
         self._note_recreated()
-        lanes = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
-        saved = {partition: self._state.next_offsets.get(str(partition)) for partition in lanes}
-        for partition in lanes:
-            lane = self._lanes.setdefault(partition, _Lane(Comparison()))
-            lane.comparison.aligned = saved[partition] is not None
+        lanes = self._open_lanes(counts)
+        for partition, lane in lanes.items():
             for kind, count in self._state.differences.pop(str(partition), {}).items():
                 lane.comparison.tally.counts[Kind(kind)] = count
         if self._ordinals.wants_beginnings:
             firsts = self._copy.first_records(one for one in lanes if self._ordinals.is_feed(one.topic))
             self._ordinals.begin(firsts, clock_ms=self._clock_ms)
+        self._begin(lanes)
+
+    def _open_lanes(self, counts: Mapping[str, int]) -> dict[Partition, _Lane]:
+        partitions = [Partition(topic, number) for topic, count in counts.items() for number in range(count)]
+        return {partition: self._lanes.setdefault(partition, _Lane(Comparison())) for partition in partitions}
+
+    def _begin(self, lanes: Mapping[Partition, _Lane]) -> None:
+        """Read both sides of every partition from where the state has it."""
+        saved = {partition: self._state.next_offsets.get(str(partition)) for partition in lanes}
+        for partition, lane in lanes.items():
+            older = lane.comparison.copy_is_older or str(partition) in self._state.older_copies
+            lane.comparison.resume(aligned=saved[partition] is not None, copy_is_older=older)
         self._source.start({partition: offsets[0] if offsets else None for partition, offsets in saved.items()})
         self._copy.start({partition: offsets[1] if offsets else None for partition, offsets in saved.items()})
+        self._begins_anew, self._lanes_read = False, len(lanes)
 
     def step(self) -> bool:
         """Read a little of both sides and compare; returns whether anything came.
@@ -283,7 +271,8 @@ class Audit:
             partition = Partition(topic, number)
             self._state.next_offsets.pop(str(partition), None)
             lane = self._lanes.setdefault(partition, _Lane(Comparison()))
-            lane.comparison.restart(copy_is_older=side is self._source)
+            lane.comparison.begin_another(copy_is_older=side is self._source)
+            self._begins_anew = True
             lane.comparison.tally.add(Kind.RECREATED, Example(-1, -1))
 
     def _trimmed(self, trim: Trim, *, copy_is_older: bool) -> None:
@@ -356,22 +345,34 @@ class Audit:
             self._look_for_other_topics()
         if self._state_file and (force or now - self._saved_ms >= SAVE_EVERY_MS):
             self._saved_ms = now
-            for partition, lane in self._lanes.items():
-                source, copy = lane.comparison.next_source_offset, lane.comparison.next_copy_offset
-                if source is not None and copy is not None:
-                    self._state.next_offsets[str(partition)] = (source, copy)
-                stands = {
-                    str(kind): n for kind, n in lane.comparison.tally.counts.items() if n and kind is not Kind.STALLED
-                }
-                self._state.differences[str(partition)] = stands
+            self._note_positions()
             self._state.shards = self._ordinals.document()
             self._state.save(self._state_file)
 
+    def _note_positions(self) -> None:
+        """Where each partition is, and what stands, into the state."""
+        for partition, lane in self._lanes.items():
+            source, copy = lane.comparison.next_source_offset, lane.comparison.next_copy_offset
+            if source is not None and copy is not None:
+                self._state.next_offsets[str(partition)] = (source, copy)
+            stands = {
+                str(kind): n for kind, n in lane.comparison.tally.counts.items() if n and kind is not Kind.STALLED
+            }
+            self._state.differences[str(partition)] = stands
+        self._state.older_copies = [str(one) for one, lane in self._lanes.items() if lane.comparison.copy_is_older]
+
     def _look_for_other_topics(self) -> None:
-        known = dict(self._state.topic_ids)
+        """Topics made anew and partitions that were added; unlike topics are red until they are alike."""
+        check = f"mirror-audit-{self.flow}-topics"
         try:
+            counts = self._partition_counts()
+            self._note_positions()
             self._note_recreated()
-            if any(self._state.topic_ids[key] != known.get(key) for key in self._state.topic_ids):
-                self.start()
+            lanes = self._open_lanes(counts)
+            if self._begins_anew or len(lanes) > self._lanes_read:
+                self._begin(lanes)
+            self._health.set(check, ok=True, reason="alike")
+        except ConfigError as error:
+            self._health.set(check, ok=False, reason=str(error))
         except RetryableError as error:
             _log.warning("topics not asked for flow=%s reason=%s", self.flow, error)

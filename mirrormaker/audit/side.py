@@ -19,7 +19,7 @@ from confluent_kafka import (
 
 from connectors.kafka import KafkaClients, error_of, topic_id_text
 from mirrormaker.audit.comparison import Print, fingerprint
-from schemas.errors import RetryableError
+from schemas.errors import FeedError, RetryableError
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class Side:
         self._ended: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._next: dict[Partition, int] = {}
+        self._gone: set[Partition] = set()
+        self._fault: FeedError | None = None
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """Topic → its id; a topic made anew has another. Absent topics are absent.
@@ -104,6 +106,8 @@ class Side:
         """Read these partitions from these offsets; None: from the first there is."""
         self._ended.clear()
         self._paused.clear()
+        self._gone.clear()
+        self._fault = None
         self._next = {partition: offset or 0 for partition, offset in offsets.items()}
         self._reader.assign(
             [_tp(partition, OFFSET_BEGINNING if offset is None else offset) for partition, offset in offsets.items()]
@@ -138,11 +142,13 @@ class Side:
     def read(self, wait_s: float) -> tuple[dict[Partition, list[Print]], list[Trim]]:
         """What came within ``wait_s``, by partition in order, and where offsets turned out to be gone.
 
+        A batch is handed out whole: an error in it is raised by the next call, since its records are not read again.
+
         Raises:
             RetryableError: the cluster or a topic is away; the next call may work.
         """
+        self._raise_fault()
         prints: dict[Partition, list[Print]] = {}
-        trims: list[Trim] = []
         for message in self._reader.consume(BATCH, wait_s):
             partition = Partition(message.topic() or "", message.partition() or 0)
             error = message.error()
@@ -155,14 +161,25 @@ class Side:
             elif error.code() == _END_OF_PARTITION:
                 self._ended.add(partition)
             elif error.code() == _OFFSET_GONE:
-                trims.append(self._begin_again(partition))
-            elif error.code() in _GONE_FOR_NOW:
-                raise RetryableError(
-                    f"{partition} is not there at {self.name}.", hint="The topic was deleted; it is asked for again."
-                )
+                self._gone.add(partition)
             else:
-                raise error_of(error, f"reading {partition} at {self.name}")
+                self._fault = self._fault or self._fault_of(partition, error)
+        trims = self._begin_again()
+        if not prints and not trims:
+            self._raise_fault()
         return prints, trims
+
+    def _raise_fault(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+
+    def _fault_of(self, partition: Partition, error: KafkaError) -> FeedError:
+        if error.code() in _GONE_FOR_NOW:
+            return RetryableError(
+                f"{partition} is not there at {self.name}.", hint="The topic was deleted; it is asked for again."
+            )
+        return error_of(error, f"reading {partition} at {self.name}")
 
     def has_read_to(self, partition: Partition, offset: int) -> bool:
         """Every committed record below an offset was read."""
@@ -185,16 +202,30 @@ class Side:
         """Free the connection."""
         self._reader.close()
 
-    def _begin_again(self, partition: Partition) -> Trim:
-        """The wanted offset is gone: go on at the first there is, and say so."""
-        low, _ = self.watermarks(partition)
-        trim = Trim(partition, self._next.get(partition, 0), low)
-        _log.warning("offsets gone side=%s partition=%s wanted=%s begins=%s", self.name, partition, trim.wanted, low)
-        self._next[partition] = low
-        # a partition whose offset is gone is in error and cannot be sought: it is taken anew
-        self._reader.incremental_unassign([_tp(partition)])
-        self._reader.incremental_assign([_tp(partition, low)])
-        return trim
+    def _begin_again(self) -> list[Trim]:
+        """Wanted offsets are gone: go on at the first there are, and say so.
+
+        A cluster that does not say which these are is asked again by the next call.
+        """
+        trims: list[Trim] = []
+        for partition in sorted(self._gone):
+            try:
+                low, _ = self.watermarks(partition)
+            except RetryableError as error:
+                self._fault = self._fault or error
+                break
+            trim = Trim(partition, self._next.get(partition, 0), low)
+            _log.warning(
+                "offsets gone side=%s partition=%s wanted=%s begins=%s", self.name, partition, trim.wanted, low
+            )
+            self._next[partition] = low
+            # a partition whose offset is gone is in error and cannot be sought: it is taken anew
+            self._reader.incremental_unassign([_tp(partition)])
+            self._reader.incremental_assign([_tp(partition, low)])
+            self._gone.discard(partition)
+            self._paused.discard(partition)
+            trims.append(trim)
+        return trims
 
 
 def _print(message: Message) -> Print:

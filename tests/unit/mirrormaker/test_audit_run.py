@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 from prometheus_client import CollectorRegistry
 
 from connectors.telemetry import Checks
 from mirrormaker.audit import Audit, AuditMetrics, Finding, Kind, Partition, Print
-from mirrormaker.audit.side import Trim
+from mirrormaker.audit.side import Side, Trim
 from schemas.control import ControlKind, decode_control, encode_control
 from schemas.errors import ConfigError, RetryableError
 
@@ -257,3 +258,167 @@ def test_unlike_topics_are_refused(partitions: int) -> None:
     audit, _ = audit_of(MemorySide("eu", range(3)), MemorySide("us", range(3), partitions=partitions))
     with pytest.raises(ConfigError):
         audit.start()
+
+
+OTHER = Partition("other", 0)
+
+
+class TwoTopics(MemorySide):
+    """A second topic that is empty and can be made anew, or asked for in vain."""
+
+    def __init__(self, name: str, numbers: Iterable[int]) -> None:
+        super().__init__(name, numbers)
+        self.other_identity = "first"
+        self.partitions_of_other = 1
+        self.is_silent = False
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        return {topic: self.other_identity if topic == "other" else self.identity for topic in topics}
+
+    def partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        if self.is_silent:
+            raise RetryableError("silent", hint="later")
+        return {topic: self.partitions_of_other if topic == "other" else 1 for topic in topics}
+
+
+def two_topics() -> tuple[Any, Any, TwoTopics, TwoTopics]:
+    """An audit of both, in which the source is ahead by five records that wait for their copies."""
+    source, copy = TwoTopics("eu", range(20)), TwoTopics("us", range(15))
+    sides: Any = (source, copy)
+    clock = Clock()
+    audit = Audit(
+        "eu->us",
+        *sides,
+        ("orders", "other"),
+        now_ms=clock,
+        clock_ms=lambda: 1_000,
+        metrics=AuditMetrics(CollectorRegistry()),
+        health=Checks(),
+        stall_after_ms=10_000_000,
+    )
+    audit.start()
+    while audit.verdict().matched < 15:
+        audit.step()
+    audit.step()
+    return audit, clock, source, copy
+
+
+def test_another_topic_made_anew_leaves_what_waits_alone() -> None:
+    """Records of one topic that wait for their copies are not read a second time because another was made anew."""
+    audit, clock, source, copy = two_topics()
+    source.other_identity = "second"
+    clock.ms += 31_000
+    audit.step()
+    copy.log = list(range(20))
+    for _ in range(20):
+        audit.step()
+    assert counts(audit) == {Kind.RECREATED: 1}
+    assert audit.verdict().matched == 20
+    assert max(one.lag for one in audit.verdict().partitions) == 0
+
+
+def test_a_second_time_made_anew_counts_twice() -> None:
+    """What was found before stays counted when partitions begin anew."""
+    audit, clock, source, _ = two_topics()
+    for identity in ("second", "third"):
+        source.other_identity = identity
+        clock.ms += 31_000
+        audit.step()
+    assert counts(audit) == {Kind.RECREATED: 2}
+
+
+def test_a_topic_made_anew_begins_at_its_beginning_even_if_the_cluster_is_silent_then() -> None:
+    """Partitions begin anew as soon as the cluster answers, not never."""
+    audit, clock, source, copy = two_topics()
+    source.identity = "second"
+    source.log, source.is_silent = list(range(100, 130)), True
+    copy.log = list(range(15)) + list(range(100, 130))
+    clock.ms += 31_000
+    audit.step()
+    source.is_silent = False
+    clock.ms += 31_000
+    for _ in range(30):
+        audit.step()
+    assert counts(audit) == {Kind.RECREATED: 1}
+    assert audit.verdict().matched == 15 + 30
+
+
+def test_a_new_partition_is_audited_while_it_runs() -> None:
+    """Partitions that are added are seen within half a minute; until both sides have them, health is red."""
+    audit, clock, source, copy = two_topics()
+    source.partitions_of_other = 2
+    clock.ms += 31_000
+    audit.step()
+    assert red(audit._health) == {"mirror-audit-eu->us-topics"}
+    copy.partitions_of_other = 2
+    clock.ms += 31_000
+    audit.step()
+    assert Partition("other", 1) in {one.partition for one in audit.verdict().partitions}
+    assert red(audit._health) == set()
+    assert counts(audit) == {}
+
+
+def test_a_topic_made_anew_is_not_resumed_where_the_old_one_was(tmp_path: Path) -> None:
+    """Killed right after it noticed, the audit begins at the new topic's first record, not at the old one's offset."""
+    file = tmp_path / "state.json"
+    source, copy = MemorySide("eu", range(10)), MemorySide("us", range(10))
+    audit, _ = audit_of(source, copy, file)
+    audit.run_once(settle_ms=500)
+    source.identity = "second"
+    source.log, copy.log = list(range(100, 140)), [*range(10), *range(100, 140)]
+    again, _ = audit_of(source, copy, file)
+    again.start()
+    again.save()
+    third, _ = audit_of(source, copy, file)
+    verdict = third.run_once(settle_ms=2_000)
+    assert verdict.matched == 40
+
+
+class BatchReader:
+    """A consumer that hands out given batches."""
+
+    def __init__(self, *batches: list[Any]) -> None:
+        self.batches = list(batches)
+
+    def consume(self, count: int, wait_s: float) -> list[Any]:
+        return self.batches.pop(0) if self.batches else []
+
+
+class Sent:
+    """A message, or an error of a partition."""
+
+    def __init__(self, offset: int, code: int | None = None) -> None:
+        self._offset, self._code = offset, code
+
+    def topic(self) -> str:
+        return "orders"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes:
+        return b"key"
+
+    def value(self) -> bytes:
+        return b"%d" % self._offset
+
+    def headers(self) -> None:
+        return None
+
+    def error(self) -> KafkaError | None:
+        return None if self._code is None else KafkaError(self._code)
+
+
+def test_an_error_in_a_batch_loses_nothing_of_it() -> None:
+    """Records before and behind an error in the same batch are handed out; the error is told by the next call."""
+    batch = [Sent(0), Sent(-1, KafkaError._ALL_BROKERS_DOWN), Sent(1)]
+    clients: Any = type("Clients", (), {"reader": lambda _: BatchReader(batch), "admin": lambda _: None})()
+    side = Side("us", clients)
+    prints, _ = side.read(0)
+    assert [one.offset for one in prints[ONE]] == [0, 1]
+    with pytest.raises(RetryableError):
+        side.read(0)
+    assert side.read(0) == ({}, [])
