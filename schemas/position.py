@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from schemas.errors import FatalError
+from schemas.stored import load_stored
 
 BASELINE_KEY = b"@baseline"
 SLOT_KEY = b"@slot"
@@ -177,17 +177,4 @@ def slot_of(shard: str, slots: int) -> int:
 
 
 def _load(key: bytes, value: bytes) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = orjson.loads(value)
-        version = data.pop("v")
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise FatalError(
-            f"the positions record {key!r} cannot be read: {error}",
-            hint="something else wrote into the positions topic; look at the record, and at the topic's ACLs",
-        ) from error
-    if version != FORMAT:
-        raise FatalError(
-            f"the positions record {key!r} has format {version}, this program knows {FORMAT}",
-            hint="a newer version of the feed wrote it: upgrade this process too",
-        )
-    return data
+    return load_stored(value, topic="positions", key=key, known=FORMAT)

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from schemas.attributes import base64_text, binary, with_bytes
-from schemas.errors import FatalError
+from schemas.stored import load_stored
 
 REQUEST_KEY = b"@request"
 RUN_KEY = b"@run"
@@ -195,20 +195,7 @@ class SnapshotState:
 
 
 def _load(key: bytes, value: bytes) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = orjson.loads(value)
-        version = data.pop("v")
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise FatalError(
-            f"the snapshot record {key!r} cannot be read: {error}",
-            hint="something else wrote into the snapshot topic; look at the record, and at the topic's ACLs",
-        ) from error
-    if version != FORMAT:
-        raise FatalError(
-            f"the snapshot record {key!r} has format {version}, this program knows {FORMAT}",
-            hint="a newer version of the feed wrote it: upgrade this process too",
-        )
-    return data
+    return load_stored(value, topic="snapshot", key=key, known=FORMAT)
 
 
 def _base64(part: Any) -> str:

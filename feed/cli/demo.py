@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from feed.cli.options import NoDelayOption, RegionsOption, ReplicaDelayOption
+
 PLAIN_WIDTH = 120
 """Of tables that go to a file or a pipe."""
 
@@ -18,21 +20,13 @@ def demo(
     *,
     rate: Annotated[int, typer.Option(help="Writes a second.")] = 400,
     seconds: Annotated[float, typer.Option(help="How long to write.")] = 60,
-    regions: Annotated[str, typer.Option(help="Which regions, the table's (eu) among them.")] = "eu,us,ap",
+    regions: RegionsOption = "eu,us,ap",
     kill: Annotated[
         bool,
         typer.Option("--kill", help="Kill -9 the producer, a MirrorMaker and the warehouse once each while it runs."),
     ] = False,
-    no_delay: Annotated[
-        bool, typer.Option("--no-delay", help="Leave out the round trip of the real distance between the regions.")
-    ] = False,
-    replica_delay_ms: Annotated[
-        int | None,
-        typer.Option(
-            help="Copy the table to the warehouse's region so much later, as a stand-in for a global table, and let "
-            "the warehouse look each order up there."
-        ),
-    ] = None,
+    no_delay: NoDelayOption = False,
+    replica_delay_ms: ReplicaDelayOption = None,
     seed: Annotated[int, typer.Option(help="The same seed writes the same orders.")] = 1,
     drain: Annotated[float, typer.Option(help="Seconds that everything may take to arrive after the last write.")] = 90,
     json_report: Annotated[Path | None, typer.Option("--json", help="Also write the verdict to this file.")] = None,

@@ -21,6 +21,21 @@ ConfigsOption = Annotated[
     ),
 ]
 
+RegionsOption = Annotated[str, typer.Option("--regions", help="Which regions, the table's (eu) among them.")]
+
+NoDelayOption = Annotated[
+    bool, typer.Option("--no-delay", help="Leave out the round trip of the real distance between the regions.")
+]
+
+ReplicaDelayOption = Annotated[
+    int | None,
+    typer.Option(
+        "--replica-delay-ms",
+        help="Copy the table to the warehouse's region so much later, as a stand-in for a global table, and let "
+        "the warehouse look each order up there.",
+    ),
+]
+
 
 def load(config: str | None) -> FeedConfig:
     """The configuration that a command was given."""

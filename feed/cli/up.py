@@ -8,23 +8,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from feed.cli.options import NoDelayOption, RegionsOption, ReplicaDelayOption
+
 
 def up(
     *,
-    regions: Annotated[str, typer.Option(help="Which regions, the table's (eu) among them.")] = "eu,us,ap",
+    regions: RegionsOption = "eu,us,ap",
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the state there, and go on from it the next time.")
     ] = None,
-    no_delay: Annotated[
-        bool, typer.Option("--no-delay", help="Leave out the round trip of the real distance between the regions.")
-    ] = False,
-    replica_delay_ms: Annotated[
-        int | None,
-        typer.Option(
-            help="Copy the table to the warehouse's region so much later, as a stand-in for a global table, and let "
-            "the warehouse look each order up there."
-        ),
-    ] = None,
+    no_delay: NoDelayOption = False,
+    replica_delay_ms: ReplicaDelayOption = None,
 ) -> None:
     """Start three regions and the whole feed, print every address, and leave it running.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -14,6 +14,9 @@ from feed.local.settings import LocalSettings
 from feed.local.stack import Stack
 from feed.local.stack_plan import StackPlan
 from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from feed.local.container_regions import ContainerRegions
 
 Backend = Literal["processes", "containers"]
 CREATE_WITHIN_S = 20.0
@@ -132,28 +135,19 @@ def three_regions(
             that this backend cannot keep.
         FatalError: a part did not come up; the message quotes its log.
     """
-    new = feeds if create is None else create
+    new = tuple(feeds if create is None else create)
+
+    def create_first(started: Regions) -> None:
+        create_feed_topics(started, new, partitions=partitions)
+
     if backend == "containers":
         if data_dir is not None or any((round_trips_ms or {}).values()):
             raise ConfigError(
                 "Containers have neither a data folder nor a distance between regions.",
                 hint='Leave out data_dir and round_trips_ms, or take backend="processes".',
             )
-        try:
-            from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"Containers need the package {error.name}.", hint='pip install "changefeed[local,testing]"'
-            ) from error
-
-        with ContainerRegions(
-            tuple(regions),
-            feeds=tuple(feeds),
-            image=image,
-            settings=settings,
-            broker_properties=broker_properties or {},
-        ) as containers:
-            containers.start(before_mirrors=lambda: create_feed_topics(containers, new, partitions=partitions))
+        with _containers(regions, feeds, broker_properties or {}, image, settings) as containers:
+            containers.start(before_mirrors=lambda: create_first(containers))
             yield containers
         return
     plan = StackPlan(
@@ -166,5 +160,23 @@ def three_regions(
         ministack=False,
     )
     with Stack(plan, settings=settings, data_dir=data_dir) as stack:
-        stack.start(before_mirrors=lambda s: create_feed_topics(s, new, partitions=partitions))
+        stack.start(before_mirrors=create_first)
         yield stack
+
+
+def _containers(
+    regions: Sequence[str],
+    feeds: Sequence[str],
+    broker_properties: Mapping[str, str],
+    image: str | None,
+    settings: LocalSettings | None,
+) -> ContainerRegions:
+    try:
+        from feed.local.container_regions import ContainerRegions  # noqa: PLC0415 - Docker's client is wanted only here
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Containers need the package {error.name}.", hint='pip install "changefeed[local,testing]"'
+        ) from error
+    return ContainerRegions(
+        tuple(regions), feeds=tuple(feeds), image=image, settings=settings, broker_properties=broker_properties
+    )
