@@ -9,6 +9,13 @@
 
 A row is claimed *before* the message is sent and marked *after*, each with a conditional write. So two processes never
 send at the same time, and a crash between the two is seen: the claim stands, and its lease runs out.
+
+A lease is measured by who waits for it: a row that a process has seen unchanged for the lease's time, by its own clock,
+has no sender any more. So no clock of another host counts; ``leaseUntil`` is for people, and tells one claim from the
+next.
+
+Each claim has an id of its own. A write may take effect though its answer is lost; the next try finds the row claimed,
+knows by the id that it is its own claim, and has no doubt to settle: nothing was sent.
 """
 
 from __future__ import annotations
@@ -53,20 +60,27 @@ class Row:
     state: State
     lease_until_ms: int
     attempts: int
+    claim_id: str = ""
+    """Whose claim it is, while it is one."""
 
     @classmethod
     def of(cls, item: Item) -> Row:
         """A row from its item."""
-        return cls(State(item["state"]["S"]), int(item["leaseUntil"]["N"]), int(item["attempts"]["N"]))
+        return cls(
+            State(item["state"]["S"]),
+            int(item["leaseUntil"]["N"]),
+            int(item["attempts"]["N"]),
+            item.get("claimId", {}).get("S", ""),
+        )
 
 
-def judge(row: Row, now_ms: int, after_crash: AfterCrash) -> Verdict:
-    """What to do about a row that is there."""
+def judge(row: Row, *, unchanged_ms: int, lease_ms: int, after_crash: AfterCrash) -> Verdict:
+    """What to do about a row that is there, and that we have seen unchanged for so long."""
     if row.state in {State.SENT, State.FLAGGED, State.COALESCED}:
         return Verdict.DONE
     if row.state is State.FREE:
         return Verdict.TAKE
-    if now_ms < row.lease_until_ms:
+    if unchanged_ms < lease_ms:
         return Verdict.WAIT
     return Verdict.TAKE if after_crash == "resend" else Verdict.FLAG
 
@@ -76,15 +90,16 @@ def key_of(notification: Notification) -> Item:
     return {KEY: {"S": notification.notification_id}}
 
 
-def claim(notification: Notification, *, now_ms: int, lease_ms: int) -> Update:
+def claim(notification: Notification, *, claim_id: str, now_ms: int, lease_ms: int) -> Update:
     """Claim what nobody knows of."""
     return Update(
-        "SET #state = :claimed, leaseUntil = :until, attempts = :one, claimedAt = :now, "
+        "SET #state = :claimed, leaseUntil = :until, attempts = :one, claimedAt = :now, claimId = :claim, "
         "orderId = :order, #status = :status",
         "attribute_not_exists(#state)",
         {"#state": "state", "#status": "status"},
         {
             ":claimed": {"S": State.CLAIMED},
+            ":claim": {"S": claim_id},
             ":until": {"N": str(now_ms + lease_ms)},
             ":one": {"N": "1"},
             ":now": {"N": str(now_ms)},
@@ -112,7 +127,9 @@ def coalesce(notification: Notification, into: str, *, now_ms: int) -> Update:
     )
 
 
-def move(row: Row, to: State, *, now_ms: int, lease_ms: int = 0, message_id: str | None = None) -> Update:
+def move(
+    row: Row, to: State, *, now_ms: int, lease_ms: int = 0, message_id: str | None = None, claim_id: str | None = None
+) -> Update:
     """From the row as it was seen to another state; refused when somebody else was faster."""
     values = {
         ":was": {"S": row.state},
@@ -126,4 +143,7 @@ def move(row: Row, to: State, *, now_ms: int, lease_ms: int = 0, message_id: str
     if message_id is not None:
         values[":message"] = {"S": message_id}
         assignments += ", messageId = :message"
+    if claim_id is not None:
+        values[":claim"] = {"S": claim_id}
+        assignments += ", claimId = :claim"
     return Update(f"SET {assignments}", "#state = :was AND leaseUntil = :lease", {"#state": "state"}, values)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from schemas.errors import RetryableError
-
 LONGEST_WAIT_S = 1.0
-"""Longer than that a message does not wait in place: its key is parked, and others go on."""
+"""Longer than that a message does not wait in place: its key waits, and others go on."""
 
 
 class SendRate:
@@ -21,20 +19,19 @@ class SendRate:
         self._next_s = 0.0
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Return when a message may be sent.
+    def wait(self) -> float:
+        """Wait until a message may be sent.
 
-        Raises:
-            RetryableError: not within :data:`LONGEST_WAIT_S`; nothing was taken from the rate.
+        Returns:
+            0 when it may; else, when that is not within :data:`LONGEST_WAIT_S`, the seconds after which to ask again:
+            nothing was taken from the rate.
         """
         with self._lock:
             now_s = self._monotonic()
             at_s = max(self._next_s, now_s)
             if at_s - now_s > LONGEST_WAIT_S:
-                raise RetryableError(
-                    f"{(at_s - now_s) / self._step_s:.0f} messages wait for their turn, {1 / self._step_s:g} a second",
-                    hint="raise rate_per_s if the provider allows it",
-                )
+                return at_s - now_s - LONGEST_WAIT_S
             self._next_s = at_s + self._step_s
         if at_s > now_s:
             self._sleep(at_s - now_s)
+        return 0.0

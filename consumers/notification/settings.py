@@ -58,8 +58,8 @@ class NotificationSettings(Settings):
     templates: dict[str, TemplateSettings] = Field(default_factory=_templates)
     """Status → what is said when an order gets it. A status that is not here is told to nobody."""
     lease_ms: Annotated[int, Field(ge=1_000)] = 30_000
-    """How long one process may take to send a message before another one looks at what became of it. Above the
-    messenger's own time-outs."""
+    """How long one process may take to send a message before another one, which has seen its claim unchanged for so
+    long, settles what became of it. Above the messenger's own time-outs."""
     coalesce_within_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     """Of messages of one order that come within so long of the first, only the last is sent, and each waits that long;
     0: every message is sent at once. What is not sent stays in the table, with the message that says more."""

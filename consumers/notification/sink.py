@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
 from connectors.aws import AwsClients
-from connectors.dynamodb import EffectTable
+from connectors.dynamodb import EffectTable, Refused
 from connectors.messaging import MaybeSentError, Messenger, open_messenger
 from consumers.notification.claims import KEY, Row, State, Verdict, claim, coalesce, judge, key_of, move
 from consumers.notification.coalesce import Hold, Into, Told, Window, decide, window_of
@@ -20,6 +21,9 @@ from consumers.runtime.contracts import NotYetError, Record
 from schemas.change import Change, Op
 from schemas.errors import PoisonError, RetryableError
 from schemas.headers import REPLAY, TYPE_PREFIX
+
+MAX_CLAIMS = 10_000
+"""Claims whose answer or end is awaited; at the bound all are forgotten, and each waits for a whole lease anew."""
 
 MAX_WINDOWS = 10_000
 """Orders whose window is remembered; at the bound all are forgotten, and an order's next message opens a new one."""
@@ -49,6 +53,8 @@ class NotificationSink:
         rate: SendRate,
         registry: CollectorRegistry,
         now_ms: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+        new_claim_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._live_topic = live_topic
         self._table = table
@@ -56,6 +62,12 @@ class NotificationSink:
         self._settings = settings
         self._rate = rate
         self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._new_claim_id = new_claim_id
+        self._claiming: dict[str, str] = {}
+        """Claims that were asked for and not answered yet, by notification: which of them is ours can be told."""
+        self._waited_for: dict[str, tuple[Row, float]] = {}
+        """Claims of others, and since when they were seen unchanged."""
         self._unmarked: dict[str, tuple[Row, str]] = {}
         """Sent, and not marked yet: at most one for each key that is in flight or parked."""
         self._windows: dict[str, Window] = {}
@@ -114,7 +126,9 @@ class NotificationSink:
             self._mark(notification, *unmarked)
             return
         # before the claim: a message that waits long for its turn must not use up its lease
-        self._rate.wait()
+        wait_s = self._rate.wait()
+        if wait_s:
+            raise NotYetError(self._now_ms() + round(wait_s * 1000))
         row = self._claimed(notification)
         if row is not None:
             self._send(notification, row)
@@ -167,31 +181,57 @@ class NotificationSink:
 
     def _claimed(self, notification: Notification) -> Row | None:
         """Our claim; None when there is nothing left to send."""
-        now_ms, lease_ms = self._now_ms(), self._settings.lease_ms
-        first = claim(notification, now_ms=now_ms, lease_ms=lease_ms)
+        name, now_ms, lease_ms = notification.notification_id, self._now_ms(), self._settings.lease_ms
+        if len(self._claiming) >= MAX_CLAIMS:
+            self._claiming.clear()
+        claim_id = self._claiming.setdefault(name, self._new_claim_id())
+        first = claim(notification, claim_id=claim_id, now_ms=now_ms, lease_ms=lease_ms)
         refused = self._table.update_if(key_of(notification), first, return_old=True)
         if refused is None:
-            return Row(State.CLAIMED, now_ms + lease_ms, 1)
+            row = Row(State.CLAIMED, now_ms + lease_ms, 1, claim_id)
+        else:
+            row = self._found(notification, refused)
+        ours = row.state is State.CLAIMED and row.claim_id == claim_id
+        claimed = row if ours else self._settled(notification, row, claim_id)
+        self._claiming.pop(name, None)  # from here on a claim with this id may have been sent
+        return claimed
+
+    def _found(self, notification: Notification, refused: Refused) -> Row:
         item = refused.item or self._table.get(key_of(notification), consistent=True)
         if item is None:
             raise RetryableError("the claim's row went away meanwhile", hint="does something delete rows?")
-        row = Row.of(item)
-        match judge(row, now_ms, notification.after_crash):
-            case Verdict.DONE:
-                self._count(notification, "seen")
-                return None
-            case Verdict.WAIT:
-                raise RetryableError(
-                    f"{notification.notification_id} is claimed for {row.lease_until_ms - now_ms} ms more",
-                    hint="its sender crashed or is slow; afterwards the template's policy decides",
-                )
+        return Row.of(item)
+
+    def _settled(self, notification: Notification, row: Row, claim_id: str) -> Row | None:
+        """What becomes of a row that is there and not ours: our claim, or None when nothing is left to send."""
+        lease_ms = self._settings.lease_ms
+        unchanged_ms = self._unchanged_ms(notification.notification_id, row)
+        verdict = judge(row, unchanged_ms=unchanged_ms, lease_ms=lease_ms, after_crash=notification.after_crash)
+        if verdict is Verdict.WAIT:
+            raise RetryableError(
+                f"{notification.notification_id} is claimed for {lease_ms - unchanged_ms} ms more",
+                hint="its sender crashed or is slow; afterwards the template's policy decides",
+            )
+        self._waited_for.pop(notification.notification_id, None)
+        match verdict:
             case Verdict.FLAG:
                 self._flag(notification, row)
                 return None
             case Verdict.TAKE:
                 if row.state is State.CLAIMED:
                     self._count(notification, "resent")
-                return self._move(notification, row, State.CLAIMED, lease_ms=lease_ms)
+                return self._move(notification, row, State.CLAIMED, lease_ms=lease_ms, claim_id=claim_id)
+        self._count(notification, "seen")
+        return None
+
+    def _unchanged_ms(self, name: str, row: Row) -> int:
+        """For how long this process has seen a row as it is, by its own clock."""
+        seen, now_s = self._waited_for.get(name), self._monotonic()
+        if seen is None or seen[0] != row:
+            if len(self._waited_for) >= MAX_CLAIMS:
+                self._waited_for.clear()
+            seen = self._waited_for[name] = row, now_s
+        return round((now_s - seen[1]) * 1000)
 
     def _send(self, notification: Notification, row: Row) -> None:
         try:
@@ -223,15 +263,23 @@ class NotificationSink:
         _log.warning("unknown whether it was sent, flagged id=%s", notification.notification_id)
 
     def _move(
-        self, notification: Notification, row: Row, to: State, *, lease_ms: int = 0, message_id: str | None = None
+        self,
+        notification: Notification,
+        row: Row,
+        to: State,
+        *,
+        lease_ms: int = 0,
+        message_id: str | None = None,
+        claim_id: str | None = None,
     ) -> Row:
         now_ms = self._now_ms()
-        update = move(row, to, now_ms=now_ms, lease_ms=lease_ms, message_id=message_id)
+        update = move(row, to, now_ms=now_ms, lease_ms=lease_ms, message_id=message_id, claim_id=claim_id)
         if self._table.update_if(key_of(notification), update) is not None:
             raise _TakenError(
                 f"{notification.notification_id} was taken over by another process", hint="its row is looked at again"
             )
-        return Row(to, now_ms + lease_ms, row.attempts + (to is State.CLAIMED))
+        attempts = row.attempts + (to is State.CLAIMED)
+        return Row(to, now_ms + lease_ms, attempts, row.claim_id if claim_id is None else claim_id)
 
     def _count(self, notification: Notification, outcome: str) -> None:
         self._outcomes.labels(notification.status, outcome).inc()

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from connectors.dynamodb import EffectTable, Item, Refused, Update, create_effect_table
 from connectors.messaging import MaybeSentError, Message
 from consumers.notification import KEY, NotificationSettings, NotificationSink, SendRate
+from consumers.runtime.contracts import NotYetError
 from consumers.runtime.memory import MemoryRecord
 from schemas.change import Change, Op
 from schemas.errors import PoisonError, RetryableError
@@ -48,11 +49,16 @@ class Store(EffectTable):
     """A table that can be away."""
 
     failing: list[Exception | None]
+    unanswered: list[bool]
+    """Which of the next writes take effect and are not answered."""
 
     def update_if(self, key: Item, update: Update, *, return_old: bool = False) -> Refused | None:
         if self.failing and (error := self.failing.pop(0)) is not None:
             raise error
-        return super().update_if(key, update, return_old=return_old)
+        refused = super().update_if(key, update, return_old=return_old)
+        if self.unanswered and self.unanswered.pop(0):
+            raise RetryableError("no answer", hint="")
+        return refused
 
 
 class Shop:
@@ -60,9 +66,12 @@ class Shop:
 
     def __init__(self, client: Any, after_crash: str) -> None:
         self.now_ms = 1_000_000
+        self.ahead_ms = 0
+        """By how much the wall clock of who writes is ahead."""
         self.outbox = Outbox()
         self.store = Store(client, "notifications")
         self.store.failing = []
+        self.store.unanswered = []
         template = {"subject": "s", "text": "t", "after_crash": after_crash}
         self.settings = NotificationSettings.model_validate(
             {
@@ -85,7 +94,8 @@ class Shop:
             self.settings,
             rate=rate,
             registry=self.registry,
-            now_ms=lambda: self.now_ms,
+            now_ms=lambda: self.now_ms + self.ahead_ms,
+            monotonic=lambda: self.now_ms / 1000,
         )
 
     def row(self) -> dict[str, Any]:
@@ -174,8 +184,7 @@ def test_a_crash_after_sending_resends_by_policy(resending: Shop) -> None:
     with pytest.raises(Crash):
         resending.sink.handle(PAID)
     resending.outbox.late = None
-    resending.now_ms += 30_001
-    resending.another().handle(PAID)
+    told_after_a_lease(resending, resending.another())
     assert len(resending.outbox.sent) == 2
     assert resending.row()["state"] == "sent"
 
@@ -186,9 +195,8 @@ def test_a_crash_after_sending_flags_by_policy(flagging: Shop) -> None:
     with pytest.raises(Crash):
         flagging.sink.handle(PAID)
     flagging.outbox.late = None
-    flagging.now_ms += 30_001
     other = flagging.another()
-    other.handle(PAID)
+    told_after_a_lease(flagging, other)
     other.handle(PAID)
     assert len(flagging.outbox.sent) == 1
     assert flagging.row()["state"] == "flagged"
@@ -228,8 +236,7 @@ def test_a_slow_sender_that_was_taken_over_does_not_overwrite(resending: Shop) -
 
     def slow(message: Message) -> str:
         resending.outbox.send = send  # type: ignore[method-assign]
-        resending.now_ms += 30_001
-        other.handle(PAID)
+        told_after_a_lease(resending, other)
         return send(message)
 
     resending.outbox.send = slow  # type: ignore[method-assign]
@@ -238,21 +245,82 @@ def test_a_slow_sender_that_was_taken_over_does_not_overwrite(resending: Shop) -
     assert resending.row()["attempts"] == "2"
 
 
-def test_a_sender_whose_clock_is_an_hour_off(resending: Shop) -> None:
-    """It crashes with its clock an hour ahead: another process waits for that hour and the lease, then tells, once."""
-    resending.now_ms += 3_600_000
+@pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
+def test_a_sender_whose_clock_is_an_hour_off(resending: Shop, ahead_ms: int) -> None:
+    """It crashes, ahead of us or behind: its claim is waited for as long as any, by our own clock, then told, once."""
+    resending.ahead_ms = ahead_ms
     resending.outbox.failing = Crash()
     with pytest.raises(Crash):
         resending.sink.handle(PAID)
     resending.outbox.failing = None
-    resending.now_ms -= 3_600_000
+    resending.ahead_ms = 0
     other = resending.another()
-    with pytest.raises(RetryableError, match="is claimed for 3630000 ms more"):
-        other.handle(PAID)
-    resending.now_ms += 3_630_001
-    other.handle(PAID)
+    told_after_a_lease(resending, other)
     other.handle(PAID)
     assert len(resending.outbox.sent) == 1
+
+
+def test_a_claim_that_changes_hands_is_waited_for_anew(resending: Shop) -> None:
+    """A lease counts from when its claim was first seen: a claim of somebody else in between has a lease of its own."""
+    resending.outbox.failing = Crash()
+    other, third = resending.another(), resending.another()
+    with pytest.raises(Crash):
+        resending.sink.handle(PAID)
+    for waiting in (other, third):
+        with pytest.raises(RetryableError, match="is claimed"):
+            waiting.handle(PAID)
+    resending.now_ms += 30_000
+    with pytest.raises(Crash):
+        other.handle(PAID)
+    with pytest.raises(RetryableError, match="is claimed for 30000 ms more"):
+        third.handle(PAID)
+    assert resending.outbox.sent == []
+
+
+def test_a_claim_whose_answer_is_lost_is_known_as_ours(shop: Shop) -> None:
+    """The claim took effect and nobody heard of it: the next try sends at once, whatever the policy, and once."""
+    shop.store.unanswered = [True]
+    with pytest.raises(RetryableError, match="no answer"):
+        shop.sink.handle(PAID)
+    assert shop.row()["state"] == "claimed"
+    shop.sink.handle(PAID)
+    assert len(shop.outbox.sent) == 1
+    assert shop.row()["state"] == "sent"
+    assert (shop.count("resent"), shop.count("flagged")) == (0, 0)
+
+
+def test_a_takeover_whose_answer_is_lost_is_known_as_ours(resending: Shop) -> None:
+    """The same of a claim that was taken over after a crash."""
+    resending.outbox.failing = Crash()
+    with pytest.raises(Crash):
+        resending.sink.handle(PAID)
+    resending.outbox.failing = None
+    other = resending.another()
+    resending.store.unanswered = [False, False, True]
+    with pytest.raises(RetryableError, match="no answer"):
+        told_after_a_lease(resending, other)
+    other.handle(PAID)
+    assert len(resending.outbox.sent) == 1
+
+
+def test_a_doubt_is_not_taken_for_a_lost_answer(flagging: Shop) -> None:
+    """Sent or not, nobody knows, and the store is away: the claim is ours, but its policy decides, after the lease."""
+    flagging.outbox.late = MaybeSentError("timed out", hint="")
+    flagging.store.failing = [None, RetryableError("away", hint="")]
+    with pytest.raises(RetryableError, match="away"):
+        flagging.sink.handle(PAID)
+    flagging.outbox.late = None
+    told_after_a_lease(flagging, flagging.sink)
+    assert len(flagging.outbox.sent) == 1
+    assert flagging.row()["state"] == "flagged"
+
+
+def told_after_a_lease(shop: Shop, sink: NotificationSink) -> None:
+    """A process meets another one's claim, waits for it, and settles it."""
+    with pytest.raises(RetryableError, match="is claimed for 30000 ms more"):
+        sink.handle(PAID)
+    shop.now_ms += 30_000
+    sink.handle(PAID)
 
 
 def record(topic: str, told: Change, *more: tuple[str, bytes]) -> MemoryRecord:
@@ -276,16 +344,26 @@ def test_a_replay_that_loses_its_header_still_tells_nobody_twice(shop: Shop) -> 
     assert len(shop.outbox.sent) == 1
 
 
-def test_rate_spaces_messages_and_parks_what_waits_too_long() -> None:
-    """Messages are spaced by the rate; one that would wait over a second is refused, and takes nothing from it."""
+def test_rate_spaces_messages_and_tells_when_to_ask_again() -> None:
+    """Messages are spaced by the rate; one that would wait over a second takes nothing from it, and comes back."""
     now, slept = [0.0], []
     rate = SendRate(2, monotonic=lambda: now[0], sleep=slept.append)
     for _ in range(3):
-        rate.wait()
+        assert rate.wait() == 0
     assert slept == [0.5, 1.0]
     for _ in range(5):
-        with pytest.raises(RetryableError, match="wait for their turn"):
-            rate.wait()
-    now[0] = 1.0
-    rate.wait()
-    assert slept == [0.5, 1.0, 0.5]
+        assert rate.wait() == 0.5
+    now[0] = 0.5
+    assert rate.wait() == 0
+    assert slept == [0.5, 1.0, 1.0]
+
+
+def test_waiting_for_its_turn_is_no_failure(shop: Shop) -> None:
+    """A message beyond the provider's rate comes at its time: no retry is counted, so no outage is seen in it."""
+    rate = SendRate(0.1, monotonic=lambda: 0.0, sleep=lambda _: None)
+    shop.sink._rate = rate
+    assert rate.wait() == 0
+    with pytest.raises(NotYetError) as early:
+        shop.sink.handle(PAID)
+    assert early.value.due_ms == shop.now_ms + 9_000
+    assert shop.outbox.sent == []
