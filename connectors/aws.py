@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, SecretStr
 
 from connectors.json_calls import JsonCalls
+from connectors.put_calls import PutCalls
 from schemas.errors import FatalError, FeedError, RetryableError
 from schemas.settings import Settings
 
@@ -119,6 +120,10 @@ class AwsClients:
             read_timeout_s=READ_TIMEOUT_S,
             max_connections=MAX_POOL_CONNECTIONS,
         )
+
+    def put_calls(self) -> PutCalls | None:
+        """Small PUTs into S3 without boto3's own cost per call; None where boto3 has to do it itself."""
+        return PutCalls.of(self.client("s3"), self._session.get_credentials())
 
 
 def aws_error_code(error: Exception) -> str:

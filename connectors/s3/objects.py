@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connectors.aws import aws_error_code, aws_error_of
+from connectors.aws import AwsClients, aws_error_code, aws_error_of
+from connectors.put_calls import PutCalls
 from connectors.s3.multipart import PART_BYTES, put_in_parts
 from schemas.errors import RetryableError
 
@@ -82,6 +83,7 @@ class ObjectStore:
     Args:
         client: a boto3 S3 client with bounded time-outs and retries (``AwsClients.client("s3")``).
         bucket: its name.
+        puts: how small objects are created at less cost; without it all goes through ``client``.
         sleep: waits between the tries of a PUT that met another writer, seconds.
         jitter: a number from 0 to 1 for each wait.
     """
@@ -91,13 +93,20 @@ class ObjectStore:
         client: S3Client,
         bucket: str,
         *,
+        puts: PutCalls | None = None,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.client = client
         self.bucket = bucket
+        self._puts = puts
         self._sleep = sleep
         self._jitter = jitter
+
+    @classmethod
+    def writing(cls, aws: AwsClients, bucket: str) -> Self:
+        """The bucket for a sink that writes many small objects."""
+        return cls(aws.client("s3"), bucket, puts=aws.put_calls())
 
     def put_create_only(
         self,
@@ -121,6 +130,11 @@ class ObjectStore:
             RetryableError: the service is away, or another writer stayed in the act; whether it was written is unknown,
                 and trying again finds out.
         """
+        created = self._puts and self._puts.create(
+            self.bucket, key, body, metadata or {}, content_type=content_type, retain_until=retain_until
+        )
+        if created is not None:
+            return PutOutcome.CREATED if created else PutOutcome.EXISTS
         create: dict[str, Any] = {
             "Bucket": self.bucket,
             "Key": key,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from typing import Final
-
-import pyarrow as pa
-
 from connectors.aws import AwsClients
 from connectors.redshift import Redshift
 from connectors.registry import image_schema
@@ -25,11 +20,9 @@ from feed.config.consumers import (
     NotificationConsumer,
     WarehouseConsumer,
 )
+from feed.run.memory import settle_memory
 from feed.run.process import Process
 from schemas.codec import ChangeCodec, Depth
-
-COLLECTOR_THRESHOLDS: Final = (100_000, 20, 100)
-"""Containers made before Python's collector of cycles looks at them (700 by default), and its older generations."""
 
 
 def sink_of(
@@ -46,26 +39,22 @@ def sink_of(
         process: where metrics go, and the clock.
     """
     registry, clock_ms = process.telemetry.registry, process.clock_ms
-    # Arrow's own pool keeps what it once had: with a backlog a hundred MB more at the same speed (measured)
-    pa.set_memory_pool(pa.system_memory_pool())
-    # a record's headers are a dozen tuples without cycles: looking at them took a quarter of a backlog's CPU (measured)
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    settle_memory()
     match section:
         case WarehouseConsumer(sink=settings):
             return WarehouseSink.open(settings, aws, registry=registry, now_ms=clock_ms)
         case NotificationConsumer(sink=settings):
             return NotificationSink.open(topic, settings, aws, registry=registry, now_ms=clock_ms)
         case AuditConsumer(sink=settings):
-            store = ObjectStore(aws.client("s3"), settings.bucket)
+            store = ObjectStore.writing(aws, settings.bucket)
             signer, anchor = signer_of(settings, aws), anchor_of(settings, aws)
             return AuditSink(store, settings, registry=registry, now_ms=clock_ms, signer=signer, anchor=anchor)
         case ArchiveConsumer(sink=settings):
-            store = ObjectStore(aws.client("s3"), settings.bucket)
+            store = ObjectStore.writing(aws, settings.bucket)
             return ArchiveSink(store, settings, registry=registry, now_ms=clock_ms)
         case AnalyticsConsumer(sink=settings, warehouse=warehouse):
             return AnalyticsSink(
-                ObjectStore(aws.client("s3"), settings.bucket),
+                ObjectStore.writing(aws, settings.bucket),
                 Redshift(aws.client("redshift-data"), warehouse, now_ms=clock_ms),
                 image=image_schema(image),
                 decode=lambda value: codec.decode(value, Depth.AFTER),

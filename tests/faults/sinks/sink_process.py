@@ -118,7 +118,7 @@ class DyingStore(ObjectStore):
 def sink_of(given: dict[str, Any], death: Death, now_ms: Callable[[], int]) -> BatchSink:
     """The sink by its name."""
     clients = AwsClients(AwsSettings.model_validate(given["aws"]))
-    store = DyingStore(clients.client("s3"), given["bucket"])
+    store = DyingStore.writing(clients, given["bucket"])
     store.death = death
     registry, bucket = CollectorRegistry(), given["bucket"]
     if given["sink"] == "audit":

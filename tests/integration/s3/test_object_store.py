@@ -159,3 +159,26 @@ def test_a_server_that_is_away_is_retryable() -> None:
         store.put_create_only("a", b"x")
     with pytest.raises(RetryableError):
         list(store.list("a"))
+
+
+def test_a_small_put_stores_what_boto3_stores(clients: AwsClients, bucket_name: str) -> None:
+    """Content, type, metadata, checksum and lock are the same either way; a name that is taken is told by both."""
+    s3 = clients.client("s3")
+    ensure_bucket(s3, BucketSpec(bucket_name, "eu-west-1", object_lock=True))
+    lean, boto = ObjectStore.writing(clients, bucket_name), ObjectStore(s3, bucket_name)
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    metadata = {"first": "17", "sha256": "ab" * 32}
+    name = "a/hour=2026-11-24-10/21 ä+~(1)&'=.parquet"
+    stored = []
+    for prefix, store in (("lean", lean), ("boto", boto)):
+        key = f"{prefix}/{name}"
+        assert store.put_create_only(key, b"body" * 99, metadata, retain_until=until) is PutOutcome.CREATED
+        assert store.put_create_only(key, b"other") is PutOutcome.EXISTS
+        head = s3.head_object(Bucket=bucket_name, Key=key, ChecksumMode="ENABLED")
+        told = ("ContentType", "ContentLength", "ETag", "Metadata", "ChecksumCRC32", "ObjectLockMode")
+        stored.append([head.get(field) for field in (*told, "ObjectLockRetainUntilDate")])
+    assert stored[0] == stored[1]
+    assert (stored[0][3], stored[0][5], stored[0][6]) == (metadata, "COMPLIANCE", until)
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(lambda n: lean.put_create_only("race", b"%d" % n), range(8)))
+    assert sorted(outcomes) == [PutOutcome.CREATED, *[PutOutcome.EXISTS] * 7]
