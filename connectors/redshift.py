@@ -51,6 +51,13 @@ _AWAY: Final = re.compile(
 """Words of a cluster that is paused, resized or restarted, in a refused request or in a failed statement's error."""
 
 
+_LOST_TO_ANOTHER: Final = re.compile(
+    r"serializable isolation|could not serialize|deadlock detected|concurrent transaction", re.IGNORECASE
+)
+"""Words of a transaction that another one made impossible (Redshift's error 1023 and its kin): right, and to be tried
+again, as its guide says (Serializable isolation)."""
+
+
 class RedshiftSettings(Settings):
     """The data warehouse."""
 
@@ -189,7 +196,8 @@ class Redshift:
                 return StatementStatus(StatementState.INTERRUPTED, answer.get("Error", "it was cancelled"))
             case "FAILED":
                 words = answer.get("Error", "no reason was given")
-                state = StatementState.INTERRUPTED if _AWAY.search(words) else StatementState.FAILED
+                passing = _AWAY.search(words) or _LOST_TO_ANOTHER.search(words)
+                state = StatementState.INTERRUPTED if passing else StatementState.FAILED
                 return StatementStatus(state, words)
             case _:
                 return StatementStatus(StatementState.RUNNING)

@@ -230,13 +230,13 @@ class Loader:
         if status.state is StatementState.FINISHED:
             self._committed(under_way, now_ms)
         elif status.state is not StatementState.RUNNING:
-            under_way.refusals += status.state is StatementState.FAILED
-            self._read_fate(under_way, now_ms, status.error)
+            refused = status.state is StatementState.FAILED
+            self._read_fate(under_way, now_ms, status.error, refused=refused)
         elif now_ms - under_way.submitted_ms >= self._warehouse.timeout_ms:
             self._warehouse.cancel(under_way.statement_id)
             self._read_fate(under_way, now_ms, "it has not ended in time")
 
-    def _read_fate(self, under_way: _UnderWay, now_ms: int, why: str) -> None:
+    def _read_fate(self, under_way: _UnderWay, now_ms: int, why: str, *, refused: bool = False) -> None:
         """A bad answer is no proof: the ledger says what happened."""
         load = under_way.load.without(
             [part.partition for part in under_way.load.parts if part.partition not in self._assigned]
@@ -253,6 +253,7 @@ class Loader:
             return
         under_way.statement_id = ""
         if fate is Fate.NOT_LOADED:
+            under_way.refusals += refused  # being overtaken is none, however often
             under_way.load = load.again()
             self._failed(now_ms, why)
             return

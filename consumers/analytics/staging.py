@@ -68,7 +68,8 @@ class Staging:
         for day in pc.unique(days).to_pylist():
             mine: pa.Table = rows.filter(pc.equal(days, pa.scalar(day, days.type)))
             offsets = mine.column("feed_offset")
-            span = f"{offsets[0].as_py():020d}-{offsets[-1].as_py():020d}"
+            # with the count: a record that was refused once may have a row after an upgrade, between the same offsets
+            span = f"{offsets[0].as_py():020d}-{offsets[-1].as_py():020d}-{mine.num_rows}"
             yield f"{folder}/day={day:%Y-%m-%d}/partition={partition.number:05d}/{span}-{shape}.parquet", mine
 
     def _put(self, key: str, rows: pa.Table) -> StagedFile:

@@ -21,6 +21,8 @@ class DigestKeeper:
         self._interval_ms = interval_ms
         self._last: SignedDigest | None = None
         self._upload: Upload[SignedDigest] | None = None
+        self._taken_ms = 0
+        """When the last digest was written, or taken up, by this process's clock."""
 
     def tick(self, now_ms: int) -> None:
         """Write the next digest when it is due.
@@ -32,10 +34,11 @@ class DigestKeeper:
             done = self._upload.poll(now_ms)
             if done is None:
                 return
-            (self._last,), self._upload = done, None
+            (self._last,), self._upload, self._taken_ms = done, None, now_ms
         if self._last is None:
             self._upload = Upload(self._executor, self._begin)
-        elif now_ms - self._last.digest.to_ms >= self._interval_ms:
+        # a clock that was ahead when the last one was written must not silence the digests until ours has come so far
+        elif now_ms - min(self._last.digest.to_ms, self._taken_ms) >= self._interval_ms:
             last = self._last
             self._upload = Upload(self._executor, lambda: self._digests.write_next(last))
 

@@ -76,13 +76,15 @@ class DigestLog:
             FatalError: the bucket or the anchor holds another history.
             RetryableError: S3, the key or the anchor is away.
         """
+        now_ms = self.now_ms()
         digest = Digest(
             number=last.digest.number + 1 if last else 0,
             topic=self.partition.topic,
             cluster_id=self.partition.cluster_id,
             topic_id=self.partition.topic_id,
             from_ms=last.digest.to_ms if last else 0,
-            to_ms=self.now_ms(),
+            # the last owner's clock may have been ahead: a range is found by halving, so times never go back
+            to_ms=max(now_ms, last.digest.to_ms) if last else now_ms,
             previous_sha256=last.sha256 if last else "",
             heads=self._heads(last.digest.heads if last else {}),
         )

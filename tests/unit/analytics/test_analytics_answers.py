@@ -84,8 +84,17 @@ def test_a_forgotten_statement_is_settled_by_the_ledger(warehouse: MemoryWarehou
     assert (writer.durable(), loads_of(warehouse), len(history(warehouse))) == (1, 1, 1)
 
 
-def test_an_interrupted_load_is_no_refusal(warehouse: MemoryWarehouse) -> None:
-    """A cluster that is paused or restarted under a load, however often, never stops the consumer."""
+@pytest.mark.parametrize(
+    "words",
+    [
+        "cluster is paused",
+        "ERROR: 1023 DETAIL: Serializable isolation violation on table - 1, transactions forming the cycle are: 1, 2",
+        "ERROR: deadlock detected",
+        "ERROR: could not serialize access to relation load_ledger due to concurrent transaction",
+    ],
+)
+def test_an_interrupted_load_is_no_refusal(warehouse: MemoryWarehouse, words: str) -> None:
+    """A cluster that is paused, or another transaction in the way, however often, never stops the consumer."""
     process = Process(warehouse, max_refusals=2)
     _, writer = process.open()
     writer.add([record(0, change(0, "o-1", sequence=1))])
@@ -94,8 +103,7 @@ def test_an_interrupted_load_is_no_refusal(warehouse: MemoryWarehouse) -> None:
     def interrupt(answer: dict[str, Any]) -> dict[str, Any]:
         if left[0] and len(answer.get("SubStatements", ())) > 10:
             left[0] -= 1
-            words = {"Status": "ABORTED"} if left[0] % 2 else {"Status": "FAILED", "Error": "cluster is paused"}
-            return answer | words
+            return answer | ({"Status": "ABORTED"} if left[0] % 2 else {"Status": "FAILED", "Error": words})
         return answer
 
     warehouse.engine.before = fail_while(left)

@@ -121,6 +121,25 @@ def test_a_poison_record_takes_nothing_with_it(warehouse: MemoryWarehouse) -> No
     assert len(history(warehouse)) == 2
 
 
+def test_a_row_more_between_the_same_offsets_is_staged_anew(warehouse: MemoryWarehouse) -> None:
+    """A record was refused, its batch staged and never loaded; after an upgrade it has a row: that file is another."""
+    first = Process(warehouse)
+    _, writer = first.open()
+    rows = [record(n, change(n, f"o-{n}", sequence=n + 1)) for n in range(3)]
+    writer.add([rows[0], rows[2]])
+    first.client.submitting = _away
+    writer.tick(START_MS + 5_000)
+    second = Process(warehouse)
+    _, writer = second.open()
+    writer.add(rows)
+    writer.flush()
+    assert len(history(warehouse)) == 3
+
+
+def _away(when: str) -> None:
+    raise ClientError({"Error": {"Code": "ThrottlingException", "Message": when}}, "BatchExecuteStatement")
+
+
 def test_an_empty_value_is_passed_over(warehouse: MemoryWarehouse) -> None:
     """A tombstone carries no change: it makes no row and does not hold the commit back."""
     _, writer = Process(warehouse).open()

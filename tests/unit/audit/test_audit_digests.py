@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.signing import FileSigner, create_key_file
 from consumers.audit import Anchored, AuditSettings, AuditSink, LogReport, Wanted, verify_log
+from consumers.audit.digests import read_digest
 from consumers.runtime.contracts import Partition
 from schemas.errors import FatalError, RetryableError
 from tests.unit.feed_records import record
@@ -186,3 +187,22 @@ def test_a_crash_between_digest_and_anchor_heals(log: Log) -> None:
     assert log.verify().valid
     assert log.anchor.noted is not None
     assert log.anchor.noted.number == len(log.digests()) - 1
+
+
+def test_a_clock_that_was_ahead_neither_turns_time_back_nor_silences_the_digests(tmp_path: Path) -> None:
+    """The owner before us was two hours ahead: digests go on every five minutes, and their times never go back."""
+    log = Log(tmp_path)
+    log.five_minutes()
+    log.now_ms += 2 * 3_600_000
+    log.five_minutes()
+    ahead_ms = log.now_ms
+    log.now_ms -= 2 * 3_600_000
+    log.start()
+    before = len(log.digests())
+    for _ in range(4):
+        log.five_minutes()
+    assert len(log.digests()) >= before + 3
+    times = [read_digest(log.store.get(name).body, name)[0].digest.to_ms for name in log.digests()]
+    assert times == sorted(times)
+    assert max(times) == ahead_ms
+    assert log.verify().findings == []

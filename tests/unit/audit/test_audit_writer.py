@@ -232,3 +232,24 @@ def test_whatever_crashes_each_record_is_stored_once(
             continue
     assert offsets_in(store) == list(range(total))
     assert findings_of(store) == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"stored_value": b"forged"},
+        {"timestamp_ms": 1},
+        {"stored_headers": [(n, b"9" if n == "ce_ordinal" else v) for n, v in record(0).headers() or []]},
+    ],
+    ids=lambda forged: next(iter(forged)),
+)
+def test_a_forged_segment_in_the_writers_place_is_refused(forged: dict[str, object]) -> None:
+    """Someone faster wrote these events with one thing changed: not even a header may be adopted as our own."""
+    store = MemoryStore()
+    _, writer = open_writer(store)
+    writer.add([record(0)])
+    _, forger = open_writer(store)
+    forger.add([replace(record(0), **forged)])  # type: ignore[arg-type]  # a field each
+    forger.flush()
+    with pytest.raises(FatalError, match="holds other records"):
+        writer.flush()
