@@ -13,10 +13,11 @@ answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
 install_engine() {
   local packages=(docker.io iptables)
-  apt-get -qq update
+  # .ci/run has just updated the lists, with retries
+  timeout 180 apt-get -qq update || true
   # from Debian 13 on the client is a package of its own
   if apt-cache policy docker-cli | grep Candidate: | grep -qv '(none)'; then packages+=(docker-cli); fi
-  if ! DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}" >"$state/install.log" 2>&1; then
+  if ! DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -qq -o Acquire::Retries=3 -y --no-install-recommends install "${packages[@]}" >"$state/install.log" 2>&1; then
     tail -20 "$state/install.log" >&2
     return 1
   fi

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["processes", "containers"]
 CREATE_WITHIN_S = 20.0
+NOT_IN_CONTAINERS = "Containers have neither a data folder nor a distance between regions."
 
 
 class KafkaBroker(Part, Protocol):
@@ -142,10 +143,7 @@ def three_regions(
 
     if backend == "containers":
         if data_dir is not None or any((round_trips_ms or {}).values()):
-            raise ConfigError(
-                "Containers have neither a data folder nor a distance between regions.",
-                hint='Leave out data_dir and round_trips_ms, or take backend="processes".',
-            )
+            raise ConfigError(NOT_IN_CONTAINERS, hint='Leave out data_dir and round_trips_ms, or take "processes".')
         with _containers(regions, feeds, broker_properties or {}, image, settings) as containers:
             containers.start(before_mirrors=lambda: create_first(containers))
             yield containers
