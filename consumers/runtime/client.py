@@ -59,7 +59,7 @@ class GroupClient(Protocol):
         ...
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> Any:
-        """Commit these offsets; asynchronously the commit callback tells, else the ``error`` of each partition returned."""
+        """Commit these offsets; asynchronously the commit callback tells, else each returned partition's ``error``."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ retries, before a single record of them is fetched. *Revoked* settles within a b
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Collection
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -25,6 +27,10 @@ from schemas.replay import commit_note
 
 COMMIT_BOUND_MS = 30_000
 """An asynchronous commit without an answer for so long is given up and made again."""
+
+LEAVE_BOUND_S = 5.0
+"""How long Kafka may take to answer a member that leaves: for its last commit, and again for its good-bye. Past it the
+member is gone without: others wait for its session's end, and read again what was not committed."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +65,8 @@ class Membership:
         self._opening: dict[int, _Opening] = {}
         self._posted: list[BaseException] = []
         self._commit_asked_ms: int | None = None
+        self._unanswered = 0
+        """Asynchronous commits whose callback is to come."""
         self._commit_due_ms = 0
         self._abandoned = False
         self._joined = False
@@ -85,7 +93,13 @@ class Membership:
 
     def leave(self) -> None:
         """Settle, commit, leave the group."""
-        self._let_go(list(self.assigned), commit=True)
+        leaving = list(self.assigned)
+        try:
+            self._flow.settle(leaving, self._settings.revoke_budget_ms)
+            last = self._uncommitted(leaving)
+        finally:
+            self._let_go([*leaving, *self._opening], commit=False)
+        self._commit_within(last, LEAVE_BOUND_S)
         self._close()
         self._raise_posted()
 
@@ -99,7 +113,18 @@ class Membership:
     def _close(self) -> None:
         if self._open_client:
             self._open_client = False
+            # by a thread that nobody waits for: a cluster that hangs would hold it for minutes
+            closing = threading.Thread(target=self._close_client, name=f"leave-{self._group}", daemon=True)
+            closing.start()
+            closing.join(LEAVE_BOUND_S)
+            if closing.is_alive():
+                _log.warning("left without a word, Kafka does not answer group=%s", self._group)
+
+    def _close_client(self) -> None:
+        try:
             self.client.close()
+        except Exception as error:  # noqa: BLE001 (a thread's error has no caller: it is raised with the posted ones)
+            self._posted.append(error)
 
     def next_open_ms(self) -> int:
         """How long until a partition is to be opened; a long time when none is."""
@@ -153,6 +178,7 @@ class Membership:
         try:
             self.client.commit(offsets=offsets, asynchronous=True)
             self._commit_asked_ms = now_ms
+            self._unanswered += 1
         except KafkaException as error:
             self._commit_failed(error.args[0])
 
@@ -192,6 +218,7 @@ class Membership:
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         try:
             self._commit_asked_ms = None
+            self._unanswered -= 1
             if error is not None:
                 self._commit_failed(error)
                 return
@@ -284,6 +311,19 @@ class Membership:
                 self._commit_failed(answer.error)
             else:
                 self._is_committed(answer.partition, answer.offset)
+
+    def _commit_within(self, offsets: list[TopicPartition], bound_s: float) -> None:
+        """As the last thing before leaving: nothing is assigned any more, and what polls bring is not looked at."""
+        if not offsets:
+            return
+        until_s = time.monotonic() + bound_s
+        try:
+            self.client.commit(offsets=offsets, asynchronous=True)
+            self._unanswered += 1
+            while self._unanswered > 0 and time.monotonic() < until_s:
+                self.client.poll(0.05)
+        except KafkaException as error:
+            self._commit_failed(error.args[0])
 
     def _is_committed(self, number: int, offset: int) -> None:
         self.assigned[number] = max(offset, self.assigned[number] or 0)

@@ -1,13 +1,16 @@
-"""A cluster that answers for some partitions and refuses others in the same answer."""
+"""A cluster that answers for some partitions and refuses others in the same answer, or does not answer at all."""
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
+from consumers.runtime import membership
 from consumers.runtime.client import CommitCallback
 from consumers.runtime.memory import MemoryBroker, MemoryClient
 from feed.testing import until
@@ -120,3 +123,46 @@ def test_a_thread_of_the_sink_that_fails_is_not_silent(rig: PartialRig, monkeypa
 
 def _fault(_task: object) -> None:
     raise RuntimeError("a fault of ours")
+
+
+class FrozenClient(MemoryClient):
+    """A member whose cluster is frozen as soon as it is told to be: it answers no commit, and no good-bye."""
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> Any:
+        if not self._broker.frozen.is_set():  # type: ignore[attr-defined]  # it is a FrozenBroker
+            return super().commit(offsets=offsets, asynchronous=asynchronous)
+        assert asynchronous, "nobody may wait here without a bound"
+        return None
+
+    def close(self) -> None:
+        if self._broker.frozen.is_set():  # type: ignore[attr-defined]  # as above
+            assert self._broker.ended.wait(60)  # type: ignore[attr-defined]  # as above
+        super().close()
+
+
+class FrozenBroker(MemoryBroker):
+    def __init__(self, topic: str, partitions: int) -> None:
+        super().__init__(topic, partitions)
+        self.frozen, self.ended = threading.Event(), threading.Event()
+
+    def join(self, group: str, on_commit: CommitCallback) -> MemoryClient:
+        return FrozenClient(self, group, on_commit)
+
+
+def test_a_stop_does_not_wait_for_a_cluster_that_is_frozen(rig: PartialRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the last commit nor the good-bye holds a process beyond its bound; what was done comes again."""
+    monkeypatch.setattr(membership, "LEAVE_BOUND_S", 0.2)
+    rig.memory = frozen = FrozenBroker(rig.topic, 2)
+    rig.put("a", value_of("a", 0))
+    sink = Recorder()
+    running = Running(rig, sink, commit_interval_ms=60_000)
+    try:
+        until(lambda: sink.seen, "the record")
+        frozen.frozen.set()
+        began = time.monotonic()
+        running.stop()
+        assert time.monotonic() - began < 0.4 + 5, "the bounds, and room for a busy machine"
+        assert running.error is None
+        assert rig.committed() == 0
+    finally:
+        frozen.ended.set()
