@@ -17,4 +17,5 @@ def test_three_brokers_restarted_under_load_cost_nothing(local_site: Site, tmp_p
     with parts(local_site, tmp_path) as (bench, cluster):
         result = run(bench, cluster, rounds=1, rate=100.0, say=print)
     assert result.verdict.holds, result.verdict.examples()
-    assert max(result.stood_still_s) < 20.0
+    # a bound against a reader that is stuck, not a measure: a busy machine takes long to start a broker
+    assert max(result.stood_still_s) < 60.0

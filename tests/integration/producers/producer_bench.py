@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from botocore.exceptions import ClientError
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from connectors.kafka import KafkaClients, KafkaSettings
 from feed.local import Program, Site, free_port
@@ -28,6 +28,7 @@ from schemas.headers import Facts, facts_of
 
 WORKER = Path(__file__).with_name("producer_worker.py")
 PARTITIONS, SLOTS = 4, 8
+READ_WITHIN_S = 120.0
 CODEC = ChangeCodec.for_image(bundled.load("order"))
 
 
@@ -174,10 +175,14 @@ class Bench:
         parts += [TopicPartition(f"{self.feed}.{name}", 0, OFFSET_BEGINNING) for name in ("control", "dead-letter")]
         reader.assign(parts)
         ended: set[tuple[str, int]] = set()
+        deadline = time.monotonic() + READ_WITHIN_S
         while len(ended) < len(parts):
+            assert time.monotonic() < deadline, f"of {len(parts)} partitions only {ended} could be read to their ends"
             for message in reader.consume(500, 1.0):
-                if message.error() is not None:
-                    ended.add((message.topic(), message.partition()))
+                if (fault := message.error()) is not None:
+                    # anything else (a broker that is just back) is mended by the client, which goes on asking
+                    if fault.code() == KafkaError._PARTITION_EOF:
+                        ended.add((message.topic(), message.partition()))
                 elif message.topic() == self.feed:
                     change = CODEC.decode(message.value())
                     image = change.after or change.before or {}

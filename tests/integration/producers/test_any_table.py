@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from connectors.kafka import KafkaClients
 from connectors.registry import image_schema
@@ -31,7 +31,7 @@ from schemas.codec import ChangeCodec
 from schemas.errors import ConfigError
 from schemas.headers import Facts, facts_of
 from schemas.key import key_bytes
-from tests.integration.producers.producer_bench import order
+from tests.integration.producers.producer_bench import READ_WITHIN_S, order
 
 pytestmark = pytest.mark.integration
 
@@ -72,10 +72,14 @@ class OneFeed:
         found, reader, ended = [], self.kafka.reader(), set()
         feed = self.config.feed
         reader.assign([TopicPartition(feed, number, OFFSET_BEGINNING) for number in range(PARTITIONS)])
+        deadline = time.monotonic() + READ_WITHIN_S
         while len(ended) < PARTITIONS:
+            assert time.monotonic() < deadline, f"of {PARTITIONS} partitions only {ended} could be read to their ends"
             for message in reader.consume(500, 1.0):
-                if message.error() is not None:
-                    ended.add(message.partition())
+                if (fault := message.error()) is not None:
+                    # anything else is mended by the client, which goes on asking
+                    if fault.code() == KafkaError._PARTITION_EOF:
+                        ended.add(message.partition())
                 else:
                     change = self.codec.decode(message.value())
                     found.append((message.partition(), message.key(), facts_of(message.headers()), change))

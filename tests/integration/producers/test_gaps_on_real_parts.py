@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from feed.testing import until
 from schemas.control import ControlKind
 from tests.integration.producers.producer_bench import Bench, Found, Writer
 
@@ -48,10 +49,7 @@ def test_under_the_policy_fail_the_worker_stops_until_a_person_says_go_on(bench:
     lost = lose_a_shard(bench, **QUICK)
     for name in ("first", "second"):
         worker = bench.worker(name, **QUICK)
-        deadline = time.monotonic() + 30
-        while worker.pid is not None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert worker.pid is None, "the worker goes on"
+        until(lambda worker=worker: worker.pid is None, "the worker's end")  # type: ignore[misc]  # a default argument binds it
         assert b"the shard is unlisted" in worker.printed()
     found = bench.read()
     assert [event.shard for event in found.of(ControlKind.GAP)] == [lost]

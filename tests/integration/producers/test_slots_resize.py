@@ -108,7 +108,7 @@ def test_a_frozen_worker_that_wakes_up_after_a_resize_writes_nothing(bench: Benc
         bench.wait(lambda found: len(found.changes) >= 50)
         assert frozen.pid is not None
         os.kill(frozen.pid, signal.SIGSTOP)
-        until(lambda: is_empty(bench), "a group without members", within_s=20)
+        until(lambda: is_empty(bench), "a group without members")
         resized(bench, config, 5)
         bench.worker("new", session_timeout_ms=2_000)
         before = len(bench.read().changes)
@@ -119,11 +119,8 @@ def test_a_frozen_worker_that_wakes_up_after_a_resize_writes_nothing(bench: Benc
     bench.judge(writer.ledger)
 
 
-def ends(program: Program, within_s: float = 20.0) -> str:
+def ends(program: Program) -> str:
     """The log of a program that shall end by itself."""
-    deadline = time.monotonic() + within_s
-    while program.pid is not None:
-        assert time.monotonic() < deadline, f"{program.name} did not end"
-        time.sleep(0.1)
+    until(lambda: program.pid is None, f"the end of {program.name}")
     assert program.log_path is not None
     return program.log_path.read_text()
