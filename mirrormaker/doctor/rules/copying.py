@@ -161,7 +161,8 @@ RULES = (
         Severity.SURPRISE,
         "Not set, so {default} replicas: 2 for copied topics (one lost broker stops writers that want two in sync), 3 "
         "for "
-        "internal ones (refused by a cluster with fewer brokers).",
+        "internal ones (refused by a cluster with fewer brokers). A record for a topic that was refused, a heartbeat "
+        "for one, holds up all that its task copies.",
         "1 only where there is one broker.",
         "MirrorSourceConfig, MirrorCheckpointConfig, MirrorHeartbeatConfig",
         _factors,

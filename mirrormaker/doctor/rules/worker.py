@@ -69,7 +69,8 @@ RULES = (
         "five minutes without copying",
         Severity.STALL,
         "After a worker is lost, its tasks wait for it to come back before others get them: "
-        "scheduled.rebalance.max.delay.ms, 300000 by default.",
+        "scheduled.rebalance.max.delay.ms, 300000 by default. (A worker that is alone, killed and started again goes "
+        "on at once; one of several, or one whose cluster hung, does not.)",
         "A plan that restarts workers on purpose may want some seconds.",
         "DistributedConfig; KIP-415; observed on 4.3.1",
         unless(

@@ -105,12 +105,12 @@ class MirrorBench:
             )
 
     def mirror(
-        self, name: str, properties: str, *, version: str = "4.3.1", ready: bytes = b"MirrorMaker started"
+        self, name: str, properties: str, *, version: str = "4.3.1", targets: Sequence[str] = ("us",)
     ) -> JavaMain:
-        """MirrorMaker's own process on a file, started."""
+        """MirrorMaker's own process on a file, started, for these targets."""
         file = self.site.state_of(name) / "mm2.properties"
         file.write_text(properties)
-        main = ("org.apache.kafka.connect.mirror.MirrorMaker", str(file), "--clusters", "us")
+        main = ("org.apache.kafka.connect.mirror.MirrorMaker", str(file), "--clusters", *targets)
         jars = kafka_jars(LocalSettings(kafka_version=version))
         part = JavaMain(name, self.site, jars=jars, main=main, ready=b"MirrorMaker started")
         part.start()
@@ -187,8 +187,10 @@ class MirrorBench:
         return str(admin.describe_configs([resource])[resource].result(20)[key].value)
 
     def marks(self, region: str, topic: str) -> list[tuple[int, int]]:
-        """First offset, and the one after the last, of each partition."""
-        asker = Consumer({"bootstrap.servers": self.bootstrap(region), "group.id": "asker"})
+        """First offset, and the one after the last written one (in an open transaction, too), of each partition."""
+        asker = Consumer(
+            {"bootstrap.servers": self.bootstrap(region), "group.id": "asker", "isolation.level": "read_uncommitted"}
+        )
         count = len(asker.list_topics(topic, timeout=20).topics[topic].partitions)
         marks = [asker.get_watermark_offsets(TopicPartition(topic, number), timeout=20) for number in range(count)]
         asker.close()

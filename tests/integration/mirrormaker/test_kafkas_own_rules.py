@@ -69,7 +69,7 @@ def random_file(seed: int) -> str:
 
 @pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
 def test_resolution_is_kafkas_own(groovy: GroovyRunner, tmp_path: Path, version: str) -> None:
-    """For 150 random files, herders and every key of every worker and connector are what MirrorMakerConfig makes."""
+    """MM02, MM03, MM47: for 150 random files, herders and each key of workers and connectors are what Kafka makes."""
     texts = {tmp_path / f"{seed}.properties": random_file(seed) for seed in range(150)}
     for file, text in texts.items():
         file.write_text(text)
@@ -99,10 +99,65 @@ def test_resolution_is_kafkas_own(groovy: GroovyRunner, tmp_path: Path, version:
 
 @pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
 def test_known_keys_are_kafkas_own(groovy: GroovyRunner, version: str) -> None:
-    """The keys that the doctor knows are those of Kafka's ConfigDefs, neither more nor fewer."""
+    """MM30, MM42: the keys that the doctor knows are those of Kafka's ConfigDefs, neither more nor fewer."""
     lines = groovy("keys", jars=kafka_jars(LocalSettings(kafka_version=version))).splitlines()
     kafkas = {part: set(keys.split(",")) for part, keys in (line.split("\t") for line in lines if "\t" in line)}
     known = known_keys(KafkaVersion.parse(version))
     assert set(kafkas) == set(PARTS)
     for part in PARTS:
         assert known.of(part) == kafkas[part], part
+
+
+CLAIMS = {
+    "MM04": {"consumer isolation.level": "read_uncommitted"},
+    "MM07": {"connector transaction.boundary.interval.ms": "null", "worker offset.flush.interval.ms": "60000"},
+    "MM08": {"worker scheduled.rebalance.max.delay.ms": "300000"},
+    "MM09": {"worker exactly.once.source.support": "disabled"},
+    "MM12": {
+        "source replication.factor": "2",
+        "source offset-syncs.topic.replication.factor": "3",
+        "checkpoint checkpoints.topic.replication.factor": "3",
+    },
+    "MM13": {"sync of retention.ms": "true"},
+    "MM14": {
+        "sync of min.insync.replicas": "false",
+        "sync of min.insync.replicas with a list of one's own": "true",
+    },
+    "MM15": {"source sync.topic.acls.enabled": "true", "ALL becomes": "READ"},
+    "MM16": {"connector tasks.max": "1"},
+    "MM17": {"source refresh.topics.interval.seconds": "600", "checkpoint refresh.groups.interval.seconds": "600"},
+    "MM18": {"source offset.lag.max": "100"},
+    "MM19": {"checkpoint sync.group.offsets.enabled": "false"},
+    "MM20": {"worker header.converter": "class org.apache.kafka.connect.storage.SimpleHeaderConverter"},
+    "MM21": {"the worker's producer batch.size": "9"},
+    "MM22": {"the worker's producer max.in.flight.requests.per.connection": "1", "producer batch.size": "16384"},
+    "MM23": {"consumer receive.buffer.bytes": "65536", "consumer max.partition.fetch.bytes": "1048576"},
+    "MM25": {"the task's consumer auto.offset.reset": "earliest"},
+    "MM26": {"a task whose read is refused returns": "null"},
+    "MM27": {
+        "source offset-syncs.topic.location": "source",
+        "checkpoint offset-syncs.topic.location": "source",
+    },
+    "MM31": {
+        "sync of message.timestamp.type": "false",
+        "sync of message.timestamp.before.max.ms": "true",
+        "sync of message.timestamp.after.max.ms": "true",
+    },
+    "MM32": {"a pattern with a comma copies orders": "PatternSyntaxException"},
+    "MM39": {"producer transaction.timeout.ms": "60000"},
+    "MM40": {"producer max.request.size": "1048576"},
+    "MM49": {"a single backslash is read as": "orders-d+"},
+    "MM50": {"a letter outside ASCII is read as": "[195, 188]", "behind a byte order mark the first key is": "null"},
+    "MM43": {"the worker's producer enable.idempotence": "false"},
+}
+"""Rule → what Kafka's classes must say for its claim to be true."""
+
+
+@pytest.mark.parametrize("version", ["3.9.1", "4.3.1"])
+def test_claims_are_what_kafkas_classes_say(groovy: GroovyRunner, version: str) -> None:
+    """Defaults, filters, what becomes of a refused read and of an ACL, and MM29: what each version's classes do."""
+    lines = groovy("claims", jars=kafka_jars(LocalSettings(kafka_version=version))).splitlines()
+    said = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    claimed = {claim: value for claims in CLAIMS.values() for claim, value in claims.items()}
+    claimed["copies orders.internal"] = str(version.startswith("4.")).lower()
+    assert {claim: said.get(claim) for claim in claimed} == claimed

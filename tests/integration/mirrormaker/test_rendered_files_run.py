@@ -113,7 +113,7 @@ def _task_states(url: str, connector: str) -> list[str]:
 
 @pytest.mark.parametrize("version", ["0.49.0", "1.2.0"])
 def test_strimzi_resource_loads_in_strimzis_classes(groovy: GroovyRunner, tmp_path: Path, version: str) -> None:
-    """With each kind of login the resource loads in Strimzi's own model, which knows every field.
+    """MM34, MM44, MM45: the resource loads in Strimzi's own model, with each login, which knows every field.
 
     0.49.0 is the first that has v1, 1.2.0 the newest there is; its classes need Java 21.
     """

@@ -259,6 +259,10 @@ CASES = [
     Case("MM46", strimzi("connectCluster: us", "connectCluster: eu", OLD_STRIMZI), strimzi(text=OLD_STRIMZI)),
     Case("MM47", mm2("tasks.max = 8")),
     Case("MM49", mm2(topics=r"orders-\d+"), mm2(topics=r"orders-\\d+, returns-[0-9]+")),
+    Case("MM50", {"mm2.properties": "\ufeff" + mm2()["mm2.properties"]}, mm2(topics=r"\u00fcber")),
+    Case("MM50", mm2(topics="über"), mm2("# ein Kommentar über Topics")),
+    Case("MM45", strimzi("tasksMax: 4", "tasksMax: 4\n        config: {tasks.max: 4}"), strimzi()),
+    Case("MM45", strimzi("exactly.once", "consumer.interceptor.classes: a.B\n      exactly.once"), strimzi()),
     Case("MM48", mm2(drop=("eu->us.enabled",))),
     Case("MM48", mm2(drop=("us.bootstrap.servers",))),
 ]
@@ -308,3 +312,21 @@ def test_the_page_lists_the_rules() -> None:
     page = Path("docs/mirrormaker.md").read_text(encoding="utf-8")
     block = page.split("<!-- rules: begin -->\n")[1].split("<!-- rules: end -->")[0]
     assert block == rules_table()
+
+
+def test_each_rule_has_its_proof_or_a_reason_why_not() -> None:
+    """A row for each rule; the test that it names is there, and speaks of the rule."""
+    page = Path("docs/mirrormaker.md").read_text(encoding="utf-8")
+    block = page.split("<!-- proofs: begin -->\n")[1].split("<!-- proofs: end -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()[2:]]
+    assert [row[0] for row in rows] == sorted(rule.code for rule in ALL)
+    for code, by, test, note in rows:
+        assert by in {"run", "classes", "measured", "source", "none"}
+        if not test:
+            assert note, code
+            continue
+        file, _, function = test.strip("`").partition(":")
+        text = Path("tests/integration/mirrormaker", file).read_text(encoding="utf-8")
+        body = text.partition(f"def {function}(")[2].partition("\n\n\n")[0]
+        spoken = body.partition('"""')[2].partition('"""')[0]
+        assert code in spoken or f'"{code}": {{' in text, (code, test)
