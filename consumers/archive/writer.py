@@ -105,13 +105,17 @@ class ArchiveWriter:
         self._keeper = keeper
         self._seen_index_failures = 0
         self._minutes: dict[int, _Minute] = {}
+        self._nbytes: int | None = None
+        """Memory held, None when it has changed: all writers are asked at each :meth:`add` of any of them."""
         self._reached_ms = 0
         """The latest event time seen."""
 
     @property
     def nbytes(self) -> int:
         """Memory held, about."""
-        return sum(minute.nbytes for minute in self._minutes.values())
+        if self._nbytes is None:
+            self._nbytes = sum(minute.nbytes for minute in self._minutes.values())
+        return self._nbytes
 
     def add(self, records: Sequence[Record]) -> None:
         """Take records; what the bucket holds already is skipped.
@@ -168,6 +172,7 @@ class ArchiveWriter:
 
     def compact(self) -> None:
         """Make what waits smaller without storing it."""
+        self._nbytes = None
         for minute in self._minutes.values():
             minute.waiting.compact()
 
@@ -198,6 +203,7 @@ class ArchiveWriter:
         self._metrics.held.inc(len(records) - len(fresh))
         if not fresh:
             return
+        self._nbytes = None
         minute = self._minutes.setdefault(number, _Minute())
         if not minute.waiting:
             minute.opened_at_ms = self._now_ms()
@@ -215,6 +221,7 @@ class ArchiveWriter:
         minute = self._minutes.get(number)
         if minute is None or minute.sending is not None or not minute.waiting:
             return
+        self._nbytes = None
         waiting, minute.waiting = minute.waiting, RecordColumns()
         records = waiting.table()
         upload = Upload(self._executor, partial(self._runs.store, number, records))
@@ -235,6 +242,7 @@ class ArchiveWriter:
         if done is None:
             return
         (through,) = done
+        self._nbytes = None
         self._runs.held_through(number, through)
         self._keeper.stored(number, self._now_ms())
         self._metrics.objects.inc()

@@ -174,10 +174,13 @@ def test_sixty_four_partitions_share_one_bound() -> None:
     for start in range(0, 120, 20):
         for writer in writers:
             writer.add([at(offset, offset % 10) for offset in range(start, start + 20)])
-            top = max(top, sum(writer.nbytes for writer in writers))  # type: ignore[attr-defined]
+            held = [writer.nbytes for writer in writers]  # type: ignore[attr-defined]
+            assert held == [sum(nbytes for nbytes, _ in writer.sizes()) for writer in writers]  # type: ignore[attr-defined]
+            top = max(top, sum(held))
     assert top < 2 * 1024 * 1024 + 60_000  # the bound and one batch
     for writer in writers:
         writer.flush()
+    assert not any(writer.nbytes for writer in writers)  # type: ignore[attr-defined]
     for partition in partitions:
         assert sorted(r.offset() for r in read_archive(store, "archive", partition)) == list(range(120))
 
