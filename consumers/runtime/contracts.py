@@ -77,6 +77,7 @@ class RecordSink(Protocol):
         """Make the change's effect durable before returning; idempotent by ``change.source`` and ``change.version``.
 
         Raises:
+            NotYetError: asked again at that time; it is no failure, and other keys go on.
             RetryableError: the key is parked and tried again, later records of other keys go on.
             PoisonError: the record goes to the dead letters with this reason.
             FatalError: the consumer stops; the position stays.

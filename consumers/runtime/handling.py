@@ -120,6 +120,8 @@ class Handling:
             FatalError: the consumer must stop.
         """
         match error:
+            case NotYetError():
+                return Early(error.due_ms)
             case PoisonError():
                 return self._keep(record, error, attempt)
             case RetryableError():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter
 
 from connectors.dynamodb import EffectTable, Item
+from consumers.runtime.contracts import NotYetError
 from consumers.warehouse.settings import LookUpSettings
 from schemas.change import Change, Op
 from schemas.errors import PoisonError
+
+MAX_WAITING = 10_000
+"""Changes that wait for the replica; at the bound all are forgotten, and each waits anew."""
 
 
 class Standing(StrEnum):
@@ -59,13 +64,15 @@ class Replica:
         settings: LookUpSettings,
         *,
         registry: CollectorRegistry,
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], None],
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
         self._settings = settings
+        self._now_ms = now_ms
         self._monotonic = monotonic
-        self._sleep = sleep
+        self._until_s: dict[str, float] = {}
+        """Changes that wait for the replica, by event id, and until when."""
         self._standings = Counter(
             "feed_warehouse_look_ups_total",
             "look-ups in the replica, by where it stood when the warehouse acted",
@@ -76,17 +83,22 @@ class Replica:
     def details(self, change: Change) -> Item | None:
         """The configured attributes as the replica has them; None when it is behind or has no such order.
 
-        Waits for a replica that is behind, within ``wait_ms``. Errors as of :class:`connectors.dynamodb.EffectTable`.
+        A replica that is behind is waited for, within ``wait_ms``, and nobody stands still meanwhile: other keys go on.
+
+        Raises:
+            NotYetError: it is behind; ask again at that time.
+            FeedError: as of :class:`connectors.dynamodb.EffectTable`.
         """
-        settings = self._settings
-        deadline = self._monotonic() + settings.wait_ms / 1000
-        while True:
-            item = self._table.get(change.key)
-            standing = compare(item, change, settings.version_attribute)
-            left_s = deadline - self._monotonic()
-            if standing is not Standing.BEHIND or left_s <= 0:
-                break
-            self._sleep(min(settings.poll_ms / 1000, left_s))
+        settings, event_id = self._settings, change.source.event_id
+        if len(self._until_s) >= MAX_WAITING:
+            self._until_s.clear()
+        until_s = self._until_s.setdefault(event_id, self._monotonic() + settings.wait_ms / 1000)
+        item = self._table.get(change.key)
+        standing = compare(item, change, settings.version_attribute)
+        left_ms = round((until_s - self._monotonic()) * 1000)
+        if standing is Standing.BEHIND and left_ms > 0:
+            raise NotYetError(self._now_ms() + min(settings.poll_ms, left_ms))
+        self._until_s.pop(event_id, None)
         self._standings.labels(standing).inc()
         if item is None or standing is Standing.BEHIND:
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter
@@ -71,8 +70,7 @@ class WarehouseSink:
                 EffectTable(dynamodb, settings.look_up.table, calls=aws.dynamodb_calls()),
                 settings.look_up,
                 registry=registry,
-                monotonic=time.monotonic,
-                sleep=time.sleep,
+                now_ms=now_ms,
             )
         queue = None if settings.hand_over is None else open_messenger(settings.hand_over, aws)
         table = EffectTable(dynamodb, settings.table, calls=aws.dynamodb_calls())
@@ -80,7 +78,11 @@ class WarehouseSink:
         return cls(table, settings, registry=registry, now_ms=now_ms, replica=replica, queue=queue)
 
     def handle(self, change: Change) -> None:
-        """Start, update, cancel or close the order's pick."""
+        """Start, update, cancel or close the order's pick.
+
+        Raises:
+            NotYetError: the replica is behind, and is waited for.
+        """
         pick = pick_of(change, self._settings)
         update = update_of(
             pick,

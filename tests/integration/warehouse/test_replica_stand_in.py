@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.aws import AwsClients, AwsSettings
 from connectors.dynamodb import EffectTable, create_effect_table
+from consumers.runtime.contracts import NotYetError
 from consumers.warehouse import KEY, WarehouseSettings, WarehouseSink
 from feed.local import DynamoDbLocal, Site
 from feed.local.replicator import Replicator, replica_table
@@ -68,7 +69,12 @@ class Regions:
     def handle(self, change: Change) -> tuple[dict[str, Any], float]:
         """The warehouse's reaction: the pick, and how long it took."""
         began = time.monotonic()
-        self.sink.handle(change)
+        while True:
+            try:
+                self.sink.handle(change)
+                break
+            except NotYetError as early:  # as the runtime does, which does not stand still meanwhile
+                time.sleep(max(0.0, early.due_ms / 1000 - time.time()))
         took_ms = (time.monotonic() - began) * 1_000
         item = self.pick_table.get({KEY: change.key["orderId"]}, consistent=True)
         assert item is not None

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from connectors.telemetry import Telemetry
 from consumers.runtime import BY_REPLAY, Partition, PartitionWriter, Record, RuntimeSettings, consumer
 from consumers.runtime.client import Broker
+from consumers.runtime.contracts import NotYetError
 from feed.testing import until
 from schemas.change import Change, Op, Source
 from schemas.errors import FatalError, PoisonError, RetryableError
@@ -323,6 +324,22 @@ class ConsumerContract:
             sink.failing_numbers.clear()
             until(lambda: sink.of("a") == [0, 1, 2, 3], "the parked key, in order")
             until(lambda: rig.committed() == rig.end(), "a commit of everything")
+
+    def test_a_record_that_comes_too_early_waits_alone_and_is_no_failure(self, rig: Rig) -> None:
+        """In line and in flight alike: its key waits until the time it names, others go on, and no retry is counted."""
+        for in_flight in (1, 2):
+            sink = Recorder(failing={"early": NotYetError(0)})
+            for n in range(3):
+                rig.put("early", value_of("early", n))
+                rig.put("other", value_of("other", n))
+            with Running(rig, sink, in_flight=in_flight) as running:
+                until(lambda: sink.of("other") == [0, 1, 2], "the other key")  # noqa: B023 (used within its round)
+                until(lambda: sink.tries >= 6, "asked again")  # noqa: B023 (as above)
+                sink.failing.clear()
+                until(lambda: sink.of("early") == [0, 1, 2], "the early key")  # noqa: B023 (as above)
+                until(lambda: rig.committed() == rig.end(), "a commit of everything")
+            retries = running.metric("feed_consumer_retries_total", sink="recorder", error="NotYetError")
+            assert retries == 0
 
     def test_a_stop_finishes_what_is_in_flight_and_starts_nothing(self, rig: Rig) -> None:
         """Stopping with a backlog ends within the time of one effect; what was done is committed, the rest is not."""

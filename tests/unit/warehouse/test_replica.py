@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from connectors.dynamodb import EffectTable, Item
+from consumers.runtime.contracts import NotYetError
 from consumers.warehouse import LookUpSettings, Replica, Standing, compare
 from schemas.errors import PoisonError
 from tests.unit.order_changes import life
@@ -58,15 +59,27 @@ class Answers(EffectTable):
     def get(self, key: Item, *, consistent: bool = False) -> Item | None:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.clock_s += seconds
+    def wait_until(self, due_ms: int) -> None:
+        self.slept.append(round(due_ms / 1000 - self.clock_s, 3))
+        self.clock_s = due_ms / 1000
 
 
 def look_up(table: Answers, standing: str) -> Item | None:
     registry = CollectorRegistry()
-    replica = Replica(table, SETTINGS, registry=registry, monotonic=lambda: table.clock_s, sleep=table.sleep)
-    details = replica.details(PAID)
+    replica = Replica(
+        table,
+        SETTINGS,
+        registry=registry,
+        now_ms=lambda: round(table.clock_s * 1000),
+        monotonic=lambda: table.clock_s,
+    )
+    while True:
+        try:
+            details = replica.details(PAID)
+            break
+        except NotYetError as early:
+            table.wait_until(early.due_ms)
+    assert replica._until_s == {}, "nothing is remembered of what is done"
     assert registry.get_sample_value("feed_warehouse_look_ups_total", {"standing": standing}) == 1
     return details
 
