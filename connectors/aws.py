@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pydantic import Field, SecretStr
 
 from connectors.json_calls import JsonCalls
@@ -145,9 +145,17 @@ def aws_error_of(error: ClientError | BotoCoreError, doing: str) -> FeedError:
     )
     text = f"AWS failed while {doing}: {error}"
     if code in _ACCESS_CODES:
-        return RetryableError(text, hint="check the role's policy and its credentials; it is tried again with back-off")
+        return RetryableError(
+            text,
+            hint="check the role's credentials and policy (`feed rights`); a running process tries again with back-off",
+        )
+    if isinstance(error, ParamValidationError):  # told before anything is sent: the same again is refused again
+        return FatalError(text, hint="a name or a value in feed.yaml is not of the form that the service takes")
     if isinstance(error, BotoCoreError) or code in _RETRYABLE_CODES or status >= 500:
-        return RetryableError(text, hint="the service is busy or away; it is tried again with back-off")
+        return RetryableError(
+            text,
+            hint="the service is busy or away: a running process tries again with back-off, a command is given again",
+        )
     return FatalError(
         text, hint="the request itself is refused: check names, limits and the table's or bucket's settings"
     )

@@ -77,7 +77,10 @@ def error_of(error: KafkaError, doing: str) -> FeedError:
     if error.fatal():
         return FatalError(text, hint="this client is fenced or broken for good; a new one must take over")
     if error.retriable() or error.code() in _RETRYABLE_CODES:
-        return RetryableError(text, hint="the cluster is busy or away; it is tried again with back-off")
+        return RetryableError(
+            text,
+            hint="the cluster is busy or away: a running process tries again with back-off, a command is given again",
+        )
     return FatalError(text, hint="see the broker's log and the client's permissions (ACL or IAM policy)")
 
 

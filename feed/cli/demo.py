@@ -18,8 +18,8 @@ PLAIN_WIDTH = 120
 
 def demo(
     *,
-    rate: Annotated[int, typer.Option(help="Writes a second.")] = 400,
-    seconds: Annotated[float, typer.Option(help="How long to write.")] = 60,
+    rate: Annotated[int, typer.Option(min=1, help="Writes a second.")] = 400,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to write.")] = 60,
     regions: RegionsOption = "eu,us,ap",
     kill: Annotated[
         bool,
@@ -28,7 +28,9 @@ def demo(
     no_delay: NoDelayOption = False,
     replica_delay_ms: ReplicaDelayOption = None,
     seed: Annotated[int, typer.Option(help="The same seed writes the same orders.")] = 1,
-    drain: Annotated[float, typer.Option(help="Seconds that everything may take to arrive after the last write.")] = 90,
+    drain: Annotated[
+        float, typer.Option(min=1, help="Seconds that everything may take to arrive after the last write.")
+    ] = 90,
     json_report: Annotated[Path | None, typer.Option("--json", help="Also write the verdict to this file.")] = None,
 ) -> None:
     """Start three regions, write orders, watch every change arrive everywhere once and in order, and prove it.

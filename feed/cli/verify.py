@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
 
@@ -32,9 +34,11 @@ def verify(
     from feed.verify.run import verify as run_verify  # noqa: PLC0415
 
     console = Console()
-    verdict = run_verify(load(config), ledger, (lambda _: None) if quiet else Console(stderr=True).print)
+    verdict = run_verify(
+        load(config), ledger, (lambda _: None) if quiet else partial(Console(stderr=True).print, soft_wrap=True)
+    )
     if json_report is not None:
         json_report.write_text(json.dumps(verdict.to_report(), indent=2) + "\n", encoding="utf-8")
     for renderable in list(tables(verdict))[-1 if quiet else 0 :]:
-        console.print(renderable)
+        console.print(renderable, soft_wrap=not isinstance(renderable, Table))
     raise typer.Exit(0 if verdict.holds else 1)

@@ -40,6 +40,8 @@ def load_config(file: Path) -> FeedConfig:
     """
     try:
         text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not text in UTF-8: {error.reason}", hint="is it the right file?") from error
     except OSError as error:
         raise ConfigError(
             f"cannot read {file}: {error.strerror}",

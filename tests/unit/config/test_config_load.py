@@ -154,3 +154,11 @@ def test_the_file_for_msk_is_a_configuration() -> None:
     config = parse_config(file.read_text(encoding="utf-8"), variables={})
     assert {region.kafka.auth.kind for region in config.regions.values()} == {"iam"}
     assert set(config.consumers) == {"warehouse", "audit", "archive", "analytics"}
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    """A binary file by mistake is a sentence, not a traceback."""
+    file = tmp_path / "feed.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not text in UTF-8"):
+        load_config(file)
