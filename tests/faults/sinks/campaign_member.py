@@ -7,8 +7,6 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from connectors.aws import AwsClients, AwsSettings
 from connectors.kafka import KafkaClients, KafkaSettings
-from connectors.s3 import ObjectStore, PutOutcome
 from connectors.signing import FileSigner
 from connectors.telemetry import Telemetry
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
@@ -30,27 +27,8 @@ from schemas.codec import Depth
 from tests.faults.consumers.member_sinks import Death, now_ms
 from tests.faults.consumers.orders_topic import CODEC
 from tests.faults.consumers.stored_effects import REDSHIFT
+from tests.faults.sinks.dying_store import DyingStore
 from tests.faults.sinks.dying_warehouse import DyingRedshift
-
-
-class DyingStore(ObjectStore):
-    """A store whose process may die around each PUT."""
-
-    death: Death
-
-    def put_create_only(
-        self,
-        key: str,
-        body: bytes,
-        metadata: Mapping[str, str] | None = None,
-        *,
-        retain_until: datetime | None = None,
-        content_type: str = "application/octet-stream",
-    ) -> PutOutcome:
-        self.death.at("before-upload")
-        outcome = super().put_create_only(key, body, metadata, retain_until=retain_until, content_type=content_type)
-        self.death.at("after-upload")
-        return outcome
 
 
 class DyingClient:
@@ -86,8 +64,8 @@ def sink_of(told: dict[str, Any], death: Death, registry: CollectorRegistry) -> 
     """The sink that a member was told to run, with segments, minutes and loads of seconds."""
     clients = AwsClients(AwsSettings.model_validate(told["aws"]))
     bucket = told["bucket"]
-    store = DyingStore(clients.client("s3"), bucket)
-    store.death = death
+    store = DyingStore.writing(clients, bucket)  # as in production
+    store.passing = death.at
     match told["sink"]:
         case "audit":
             audit = AuditSettings(bucket=bucket, segment_ms=1_000, retention_days=1, digest_interval_ms=5_000)

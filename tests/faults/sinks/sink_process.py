@@ -11,8 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from prometheus_client import CollectorRegistry
 
 from connectors.aws import AwsClients, AwsSettings
 from connectors.redshift import RedshiftSettings
-from connectors.s3 import ObjectStore, PutOutcome
 from consumers.analytics import AnalyticsSettings, AnalyticsSink
 from consumers.archive import ArchiveSettings, ArchiveSink
 from consumers.audit import AuditSettings, AuditSink
@@ -31,6 +29,7 @@ from schemas.change import Change, Op, Source
 from schemas.codec import ChangeCodec, Depth
 from schemas.headers import headers_of
 from schemas.version import Version
+from tests.faults.sinks.dying_store import DyingStore
 from tests.faults.sinks.dying_warehouse import DyingRedshift
 
 START_MS = 1_764_000_000_000
@@ -95,31 +94,11 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingStore(ObjectStore):
-    """A store that may die around each PUT."""
-
-    death: Death
-
-    def put_create_only(
-        self,
-        key: str,
-        body: bytes,
-        metadata: Mapping[str, str] | None = None,
-        *,
-        retain_until: datetime | None = None,
-        content_type: str = "application/octet-stream",
-    ) -> PutOutcome:
-        self.death.passing("before-upload")
-        outcome = super().put_create_only(key, body, metadata, retain_until=retain_until, content_type=content_type)
-        self.death.passing("after-upload")
-        return outcome
-
-
 def sink_of(given: dict[str, Any], death: Death, now_ms: Callable[[], int]) -> BatchSink:
     """The sink by its name."""
     clients = AwsClients(AwsSettings.model_validate(given["aws"]))
     store = DyingStore.writing(clients, given["bucket"])
-    store.death = death
+    store.passing = death.passing
     registry, bucket = CollectorRegistry(), given["bucket"]
     if given["sink"] == "audit":
         settings = AuditSettings(bucket=bucket, segment_ms=100, retention_days=1)
