@@ -18,8 +18,9 @@ from typing import Any, Self
 from confluent_kafka import OFFSET_END, TopicPartition
 
 from feed.local import LocalSettings
+from feed.testing import until
 from producers.stream import ProducerSettings
-from tests.faults.producers.campaign import answers, own_site, parts, until
+from tests.faults.producers.campaign import answers, own_site, parts
 from tests.faults.producers.progress import SteadyWriter
 from tests.integration.producers.producer_bench import PARTITIONS, Bench
 
