@@ -88,6 +88,10 @@ class FindingLog(Protocol):
         """Why findings wait; empty: none does."""
         ...
 
+    def settled(self, within_s: float) -> bool:
+        """All that was told is where it goes; waits for that at most so long."""
+        ...
+
 
 class Untold:
     """Findings are counted and shown, and written nowhere."""
@@ -99,6 +103,10 @@ class Untold:
     def fault(self) -> str:
         """Nothing waits."""
         return ""
+
+    def settled(self, within_s: float) -> bool:  # noqa: ARG002 - the protocol has it
+        """Nothing goes anywhere."""
+        return True
 
 
 class GapWriter:
@@ -147,6 +155,16 @@ class GapWriter:
         """Why gap events wait."""
         self._send()
         return f"{len(self._waiting)} gap events wait: {self._why}" if self._why else ""
+
+    def settled(self, within_s: float) -> bool:
+        """The cluster has acknowledged every event, or the oldest of too many went.
+
+        Until then the audit keeps its old place: killed, it finds the same again, under the same key.
+        """
+        self._send()
+        if within_s:
+            self._producer.flush(within_s)
+        return not self._waiting and not len(self._producer)
 
     def close(self) -> None:
         """Send what waits, within a bound."""

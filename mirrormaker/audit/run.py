@@ -22,6 +22,7 @@ READ_WAIT_S = 0.2
 SAVE_EVERY_MS = 5_000
 IDS_EVERY_MS = 30_000
 JUDGE_EVERY_MS = 1_000
+SETTLE_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -344,6 +345,9 @@ class Audit:
             self._asked_ms = now
             self._look_for_other_topics()
         if self._state_file and (force or now - self._saved_ms >= SAVE_EVERY_MS):
+            # a place that is kept before its gap events are written would be gone on from without them after a kill
+            if not self._findings.settled(SETTLE_WITHIN_S if force else 0):
+                return
             self._saved_ms = now
             self._note_positions()
             self._state.shards = self._ordinals.document()

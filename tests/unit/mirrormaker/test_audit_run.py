@@ -90,6 +90,9 @@ class Told:
     def fault(self) -> str:
         return self.away
 
+    def settled(self, within_s: float) -> bool:
+        return not self.away
+
 
 def audit_of(
     source: MemorySide, copy: MemorySide, state_file: Path | None = None, findings: Told | None = None
@@ -422,3 +425,20 @@ def test_an_error_in_a_batch_loses_nothing_of_it() -> None:
     with pytest.raises(RetryableError):
         side.read(0)
     assert side.read(0) == ({}, [])
+
+
+def test_a_place_is_kept_only_with_its_gap_events(tmp_path: Path) -> None:
+    """Killed while gap events wait for the cluster, the audit finds the same again and tells it."""
+    file = tmp_path / "state.json"
+    holed = [*range(10), *range(12, 30)]
+    told = Told()
+    told.away = "the cluster is away"
+    audit, _ = audit_of(MemorySide("eu", range(30)), MemorySide("us", holed), file, told)
+    audit.run_once(settle_ms=2_000)
+    assert [(one.kind, one.first, one.last) for one in told.findings] == [(Kind.MISSING, 10, 11)]
+    again = Told()
+    audit, _ = audit_of(MemorySide("eu", range(30)), MemorySide("us", holed), file, again)
+    audit.run_once(settle_ms=2_000)
+    assert [one.key for one in again.findings] == [one.key for one in told.findings]
+    third, _ = audit_of(MemorySide("eu", range(30)), MemorySide("us", holed), file, Told())
+    assert third.run_once(settle_ms=2_000).matched == 0
