@@ -99,7 +99,7 @@ class Worker:
         """
         _calm_the_collector()
         self._telemetry.readiness.set("slots", ok=False, reason="no slot is assigned yet")
-        self._stream.status(self._source.table)  # a table that cannot work is told at once, by a sentence
+        self._check_table()
         feed, version = self._source.feed, find_positions(self._kafka, self._source.feed).version
         log = KafkaLog(self._kafka, feed, self._settings, version=version)
         view = View(log.slots())
@@ -120,6 +120,13 @@ class Worker:
             self._shut_down(group, follower, pool, helpers)
         if self._failure is not None:
             raise self._failure
+
+    def _check_table(self) -> None:
+        """A table that cannot work is told at once, by a sentence; discovery asks a busy service again."""
+        try:
+            self._stream.status(self._source.table)
+        except RetryableError as error:
+            _log.warning("table not described yet table=%s error=%s", self._source.table, error)
 
     def _environment(self, view: View, pool: _ThreadPool) -> Environment:
         return Environment(
