@@ -254,6 +254,8 @@ class Membership:
         try:
             check_range(name, offset, *span)
             self.client.incremental_assign([TopicPartition(topic, number, offset)])
+            # librdkafka remembers a pause over an assignment's end: it would never be fetched again
+            self.client.resume(self._at([number]))
         except BaseException:
             self._flow.forget([number])
             raise

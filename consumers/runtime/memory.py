@@ -282,8 +282,7 @@ class MemoryClient:
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         """Fetch these no more."""
         for partition in partitions:
-            del self._positions[partition.partition]
-            self._paused.discard(partition.partition)
+            del self._positions[partition.partition]  # a pause outlasts it, as with the real client
 
     def pause(self, partitions: list[TopicPartition]) -> None:
         """Fetch these later."""
