@@ -11,6 +11,9 @@ from typing import Final
 _SAMPLE: Final = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
 _LABEL: Final = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
+OF_CONTROL: Final = "-control"
+"""How the sink of a control topic ends, beside the one of the changes (``audit``, ``audit-control``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -51,7 +54,10 @@ class Samples:
 
 
 def parse(text: str, prefix: str = "feed_") -> Samples:
-    """Every sample whose name begins with ``prefix``; other lines are passed over, whatever they are."""
+    """Every sample whose name begins with ``prefix``; other lines are passed over, whatever they are.
+
+    So are the series of a store's control topic, which the same process serves: its events are no changes.
+    """
     samples = Samples()
     for line in text.splitlines():
         if not line.startswith(prefix):
@@ -64,7 +70,9 @@ def parse(text: str, prefix: str = "feed_") -> Samples:
             number = float(value)
         except ValueError:
             continue
-        samples.by_name.setdefault(name, []).append(Sample(dict(_LABEL.findall(labels or "")), number))
+        told = dict(_LABEL.findall(labels or ""))
+        if not told.get("sink", "").endswith(OF_CONTROL):
+            samples.by_name.setdefault(name, []).append(Sample(told, number))
     return samples
 
 

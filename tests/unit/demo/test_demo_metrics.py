@@ -98,3 +98,12 @@ def test_a_plain_line_names_every_row() -> None:
     assert "us topic 5 p99" in line
     assert "eu audit 10 p99" in line
     assert rows[0].lag_records == 2
+
+
+def test_control_events_are_not_counted_as_changes() -> None:
+    """A store's process serves both topics' series; the table of changes shows those of the changes."""
+    found = parse(
+        'feed_consumer_records_total{partition="0",sink="audit"} 3.0\n'
+        'feed_consumer_records_total{partition="0",sink="audit-control"} 5.0\n'
+    )
+    assert found.total("feed_consumer_records_total") == 3
