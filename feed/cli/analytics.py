@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 from feed.reports import BUCKETS, REPORTS, Palette, Report, draw, read_only, sql_of
 from schemas.errors import ConfigError
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from connectors.redshift import Answer, Redshift
 
 NAMES = tuple(one.name for one in REPORTS)
-
-PLAIN_WIDTH = 160
-"""Of tables that go to a file or a pipe."""
 
 app = typer.Typer(no_args_is_help=True, help="Ask the data warehouse.")
 
@@ -129,7 +125,7 @@ def _print(answer: Answer, *, as_json: bool, as_csv: bool) -> None:
         writer.writerows(answer.rows)
         typer.echo(text.getvalue(), nl=False)
         return
-    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    console = stdout()
     if not answer.rows:
         console.print("no rows")
         return

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from feed.cli.audit_report import as_json, print_report
 from feed.cli.options import ConfigOption, load, milliseconds
+from feed.cli.output import stdout
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def verify(
         )
     if json_report is not None:
         json_report.write_text(json.dumps(as_json(report), indent=2) + "\n", encoding="utf-8")
-    print_report(report, Console(), order)
+    print_report(report, stdout(), order)
     raise typer.Exit(0 if report.valid else 1)
 
 
@@ -102,7 +103,7 @@ def show(
         at = datetime.fromtimestamp(facts.occurred_at_ms / 1000, UTC).isoformat(sep=" ", timespec="seconds")[:-6]
         place = f"p{record.partition()}#{proven.link.number}"
         table.add_row(at, facts.op, state, facts.event_id, str(record.offset()), place, proven.link.sha256[:16])
-    Console().print(table)
+    stdout().print(table)
     raise typer.Exit(0 if table.row_count else 1)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 from schemas.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Records that were refused: list them, look at one, retry them.")
@@ -51,7 +51,7 @@ def list_letters(
         again = "" if letter.retried_at_ms is None else f"{time_text(letter.retried_at_ms)} {letter.outcome}"
         why = f"{letter.reason} ({letter.path})" if letter.path else letter.reason
         table.add_row(str(letter.offset), time_text(letter.at_ms), escape(letter.origin), escape(why), escape(again))
-    Console().print(table if letters else f"no {'' if retried else 'open '}dead letters in {desk.topic}", markup=False)
+    stdout().print(table if letters else f"no {'' if retried else 'open '}dead letters in {desk.topic}", markup=False)
 
 
 @app.command(epilog="Example: feed dead-letters show 17 --consumer warehouse")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from feed.cli.options import NoDelayOption, RegionsOption, ReplicaDelayOption
-
-PLAIN_WIDTH = 120
-"""Of tables that go to a file or a pipe."""
+from feed.cli.output import stdout
 
 
 def demo(
@@ -50,7 +46,7 @@ def demo(
         replica_delay_ms=replica_delay_ms,
         drain_bound_s=drain,
     )
-    outcome = run_demo(plan, Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH))
+    outcome = run_demo(plan, stdout())
     if json_report is not None:
         json_report.write_text(json.dumps(outcome.to_report(), indent=2) + "\n", encoding="utf-8")
     raise typer.Exit(0 if outcome.holds else 1)

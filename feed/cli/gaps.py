@@ -6,11 +6,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 from schemas.errors import ConfigError
 
 
@@ -47,5 +47,5 @@ def gaps(
             what = "[red]certain[/]" if gap["certain"] else "possible"
             last, to = gap["last_read"] or "none", gap["to"] or ""
             table.add_row(gap["at"], gap["shard"] or gap["stream"], what, escape(gap["reason"]), last, to)
-        Console().print(table if found else f"no gap events in {topic} of region {name}")
+        stdout().print(table if found else f"no gap events in {topic} of region {name}")
     raise typer.Exit(1 if found else 0)

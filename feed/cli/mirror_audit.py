@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
 from connectors.telemetry import Checks
+from feed.cli.output import stdout
 from feed.config import FeedConfig
 from feed.run.flows import flows_of
 from feed.run.process import Process
@@ -103,7 +103,7 @@ def print_verdicts(verdicts: list[AuditVerdict], *, as_json: bool) -> None:
         for one in verdict.partitions:
             counts = [str(one.tally.counts.get(kind, 0) or "") for kind in Kind]
             table.add_row(verdict.flow, str(one.partition), str(one.tally.matched), *counts, str(one.lag or ""))
-    console = Console()
+    console = stdout()
     console.print(table)
     for verdict in verdicts:
         said = "every copy is its original" if verdict.equal else "the copy DIFFERS from its source"

@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
 from feed.cli.mirror_status import wall_ms
+from feed.cli.output import stdout
 from feed.config import FeedConfig
 from feed.run.flows import flows_of
 from mirrormaker.failover import CopyFacts, GroupPlan, apply, ask, differences, plan_group, source_members
@@ -92,7 +92,7 @@ def _source_faults(config: FeedConfig, source: str, groups: tuple[str, ...], *, 
 
 def show(plans: list[GroupPlan], facts: CopyFacts, faults: tuple[str, ...], *, done: bool) -> None:
     """A table and what it means."""
-    console = Console()
+    console = stdout()
     table = Table(
         "group", "partition", "done at the source", "committed here", "begins at", "why", "read again, at most"
     )

@@ -6,11 +6,11 @@ import json
 from datetime import UTC, datetime
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
+from feed.cli.output import stdout
 from feed.config import FeedConfig
 from feed.run.flows import flows_of
 from feed.verify.topics import TopicReader
@@ -30,7 +30,7 @@ def show(config: FeedConfig, region: str | None, *, as_json: bool) -> int:
     for event in found:
         told = _document(event)
         table.add_row(*(escape(str(told[name] if told[name] is not None else "")) for name in _COLUMNS))
-    Console().print(table if found else "no audit found a difference")
+    stdout().print(table if found else "no audit found a difference")
     return len(found)
 
 

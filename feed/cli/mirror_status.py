@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connectors.kafka import KafkaClients
+from feed.cli.output import stdout
 from feed.config import FeedConfig
 from feed.run.flows import flows_of
 from feed.run.process import Process
@@ -134,7 +134,7 @@ def _scrape(url: str) -> ProcessMetrics:
 
 
 def _print(found: list[FlowReport], faults: tuple[str, ...]) -> None:
-    console = Console()
+    console = stdout()
     for one in found:
         status = one.status
         states = ", ".join(

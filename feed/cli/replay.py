@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _print(counts: Counts, gaps: list[str]) -> int:
         table.add_row(f"op {op}", str(changes))
     for hour, changes in sorted(counts.by_hour.items()):
         table.add_row(f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H}:00Z", str(changes))
-    Console().print(table)
+    stdout().print(table)
     more = [f"{counts.records} changes, {counts.payload_bytes} bytes of keys and values"]
     if counts.repeated:
         more.append(f"{counts.repeated} of all in these objects are archived twice, and would be sent once")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 
 if TYPE_CHECKING:
     from feed.operate import Assignment, SlotView
@@ -54,7 +54,7 @@ def show(
         return
     _print(views, assignment, group, now_ms())
     if len(views) != loaded.topic.slots:
-        Console().print(
+        stdout().print(
             f"{topic} has {len(views)} slots, topic.slots says {loaded.topic.slots}: what the topic has counts; "
             "correct the file, or run `feed slots resize`",
             style="yellow",
@@ -98,7 +98,7 @@ def _entries(reader: TopicReader) -> Iterator[Entry]:
 
 
 def _print(views: list[SlotView], assignment: Assignment, group: str, at_ms: int) -> None:
-    console = Console()
+    console = stdout()
     nobody = "not known" if assignment.fault else "nobody"
     table = Table("slot", "worker", "epoch", "shards", "last position")
     for view in views:

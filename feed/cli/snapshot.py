@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 
 if TYPE_CHECKING:
     from producers import snapshot as producer
@@ -46,7 +47,7 @@ def snapshot(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    console = Console()
+    console = stdout()
     with _Bar(console) as bar:
         command = SnapshotCommand(loaded, bar.show, stop)
         bar.expect(command.check())

@@ -6,7 +6,8 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from feed.cli.output import stdout
 
 
 def status(
@@ -27,7 +28,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(description, indent=2))
         return
-    console = Console()
+    console = stdout()
     renderables, well = look(description)
     for renderable in renderables:
         console.print(renderable)

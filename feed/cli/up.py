@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from feed.cli.options import NoDelayOption, RegionsOption, ReplicaDelayOption
+from feed.cli.output import stdout
 
 
 def up(
@@ -28,7 +28,7 @@ def up(
     from feed.demo.running import Running  # noqa: PLC0415 - as above
     from feed.demo.up import print_up, start  # noqa: PLC0415 - as above
 
-    console = Console()
+    console = stdout()
     running = Running.here()
     plan = DemoPlan(regions=regions_of(regions), delay=not no_delay, replica_delay_ms=replica_delay_ms, data_dir=data)
     description = start(plan, running, lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
@@ -39,6 +39,6 @@ def down() -> None:
     """Stop what `feed up` started; nothing is left running. Says so when nothing was."""
     from feed.demo.running import Running  # noqa: PLC0415 - as in up
 
-    console = Console()
+    console = stdout()
     console.print("stopping everything", highlight=False)
     console.print("stopped" if Running.here().stop() else "nothing was running", highlight=False)

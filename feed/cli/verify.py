@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from feed.cli.options import ConfigOption, load
+from feed.cli.output import stdout
 
 
 def verify(
@@ -33,7 +34,7 @@ def verify(
     from feed.verify.report import tables  # noqa: PLC0415 - loads Kafka, boto3 and more: not for `feed --help`
     from feed.verify.run import verify as run_verify  # noqa: PLC0415
 
-    console = Console()
+    console = stdout()
     verdict = run_verify(
         load(config), ledger, (lambda _: None) if quiet else partial(Console(stderr=True).print, soft_wrap=True)
     )
