@@ -56,6 +56,7 @@ _RETRYABLE_CODES = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.NOT_COORDINATOR,
         KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,  # a transaction on the group's offsets is about to end
     }
 )
 
