@@ -264,7 +264,7 @@ class Redshift:
         return Answer(columns, tuple(rows[:at_most]), max(total, len(rows)))
 
 
-_HINT: Final = "the warehouse's own words say why; the load is tried again"
+_HINT: Final = "the warehouse's own words say why; a load is tried again with back-off"
 
 
 def _value_of(field: Any) -> Any:

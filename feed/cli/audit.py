@@ -67,7 +67,8 @@ def verify(
         key=order.encode() if order is not None else None,
         partitions=partitions,
     )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("segments", total=None)
         report = verify_log(
             ObjectStore(aws.client("s3"), settings.bucket),
