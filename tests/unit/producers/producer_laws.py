@@ -62,8 +62,12 @@ class Laws:
                 raise BrokenLawError(
                     f"{shard}: the position says {position.ordinal}, committed are {len(found[shard])}"
                 )
-            if found[shard] and position.sequence != found[shard][-1][1]:
+            if found[shard] and not self.stands_at(position.sequence or 0, found[shard][-1][1]):
                 raise BrokenLawError(f"{shard}: the position says {position.sequence}, committed is {found[shard][-1]}")
+
+    def stands_at(self, position: int, committed: int) -> bool:
+        """Whether a position fits the last sequence number that is committed: nothing was left out, so it is that."""
+        return position == committed
 
     def nothing_lost(self) -> None:
         """What is missing was trimmed and has a gap event; where nothing was trimmed there is none."""
